@@ -1,0 +1,150 @@
+"""The training command line: `python -m training COMMAND`.
+
+Turns arguments into calls and errors into one sentence and exit status 2.
+Must not know: how anything is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from models import bundle
+from models.errors import BundleError
+from training.config import CELLS, check_model_config, load_recipe, recipe_names
+from training.errors import TrainingError
+
+
+_SIZES = ("layers", "embedding", "hidden", "vocabulary")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except (TrainingError, BundleError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train a model on a corpus folder")
+    train.add_argument("recipe", help=f"{', '.join(recipe_names())}, or a path to a .toml file")
+    train.add_argument("--data", type=Path, required=True, help="folder with train.txt, valid.txt")
+    train.add_argument("--out", type=Path, required=True, help="the run folder to write")
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    train.add_argument("--resume", action="store_true", help="go on where the run was stopped")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="measure a run or a bundle on a text")
+    evaluate.add_argument("model", type=Path, help="a run folder or a bundle folder")
+    evaluate.add_argument("--data", type=Path, required=True, help="a UTF-8 text file")
+    evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    evaluate.set_defaults(run=_evaluate)
+
+    export = commands.add_parser("export", help="write a run's best model as a bundle")
+    export.add_argument("run_folder", type=Path, metavar="RUN")
+    _add_target(export)
+    export.add_argument("--version", type=_positive, default=1)
+    export.add_argument("--weights", choices=("float32", "float16"), default="float32",
+                        help="how weights lie in the file (default: %(default)s)")  # fmt: skip
+    export.add_argument("--licence", default="", help="a sentence for the model card")
+    export.add_argument("--licence-file", type=Path, help="a licence text for the model card")
+    export.add_argument("--single-file", action="store_true", help="add both graphs as one file")
+    export.add_argument("--triton", action="store_true", help="also write Triton's config.pbtxt")
+    export.set_defaults(run=_export)
+
+    random = commands.add_parser("random", help="write a bundle with random weights")
+    random.add_argument("--cell", choices=CELLS, required=True)
+    for size in _SIZES:
+        random.add_argument(f"--{size}", type=_positive, required=True)
+    random.add_argument("--untied", action="store_true", help="give the head its own matrix")
+    random.add_argument("--seed", type=int, default=1)
+    random.add_argument("--version", type=_positive, default=1)
+    _add_target(random)
+    random.set_defaults(run=_random)
+    return parser
+
+
+def _add_target(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--name", required=True, help="the model's name")
+    command.add_argument("--to", type=Path, required=True, help="the repository folder")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def _train(parsed: argparse.Namespace) -> None:
+    from training.train import train
+
+    config = load_recipe(parsed.recipe, parsed.overrides)
+    recipe = Path(parsed.recipe).stem
+    train(recipe, config, parsed.data, parsed.out, resume=parsed.resume)
+
+
+def _evaluate(parsed: argparse.Namespace) -> None:
+    from training.checkpoint import load_run
+    from training.corpus import read_lines
+    from training.evaluate import evaluate
+    from training.scorer import OnnxScorer, Scorer, TorchScorer
+
+    text = "\n".join(read_lines(parsed.data)) + "\n"
+    scorer: Scorer
+    if (parsed.model / bundle.MANIFEST_FILE).exists():
+        loaded = bundle.load(parsed.model)
+        scorer, tokenizer = OnnxScorer(*loaded.graphs()), loaded.tokenizer
+    else:
+        run = load_run(parsed.model)
+        scorer, tokenizer = TorchScorer(run.model), run.tokenizer
+    result = evaluate(scorer, tokenizer, text)
+    print(json.dumps(asdict(result), indent=1) if parsed.json else result.table())
+
+
+def _export(parsed: argparse.Namespace) -> None:
+    from training.export import export_run
+
+    folder = export_run(
+        parsed.run_folder,
+        parsed.to,
+        parsed.name,
+        parsed.version,
+        storage=parsed.weights,
+        licence=parsed.licence,
+        licence_text=_read_licence(parsed.licence_file),
+        single_file=parsed.single_file,
+        triton=parsed.triton,
+    )
+    print(f"wrote {folder}")
+
+
+def _read_licence(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TrainingError(f"{path}: {error.strerror}") from error
+
+
+def _random(parsed: argparse.Namespace) -> None:
+    from training.random_bundle import write_random_bundle
+
+    sizes = {key: getattr(parsed, key) for key in ("cell", *_SIZES)}
+    config = check_model_config({**sizes, "tied": not parsed.untied})
+    folder = write_random_bundle(config, parsed.seed, parsed.name, parsed.version, parsed.to)
+    print(f"wrote {folder}")

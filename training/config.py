@@ -1,0 +1,144 @@
+"""The typed configuration of a run: one recipe file, then `--set` overrides.
+
+Must not know: torch, files other than recipes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.text import Mode
+from training.errors import ConfigError
+
+Cell = Literal["rnn_tanh", "rnn_relu", "lstm", "peephole_lstm", "gru"]
+CELLS: tuple[Cell, ...] = get_args(Cell)
+RECIPES = Path(__file__).parent / "recipes"
+
+Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class ModelConfig(BaseModel):
+    """The shape of a language model: embedding, recurrent layers, head."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cell: Cell = "lstm"
+    layers: Count = 1
+    embedding: Count = 192
+    hidden: Count = 512
+    vocabulary: Annotated[int, Field(ge=3)] = 10_000
+    """Tokens, the two control tokens included."""
+    tied: bool = True
+    """Whether the head shares the embedding, reached through a projection (Press & Wolf 2017)."""
+    dropout_embedding: Rate = 0.0
+    dropout_layers: Rate = 0.0
+    dropout_output: Rate = 0.0
+
+
+class RunConfig(ModelConfig):
+    """Everything that decides a run, the corpus aside."""
+
+    text: Mode = "natural"
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    batch: Count = 64
+    """Streams trained side by side."""
+    bptt: Count = 35
+    """Tokens a truncated back-propagation window spans (Williams & Peng 1990)."""
+    forget: Rate = 0.0
+    """Chance that a stream's carried state is zeroed at a window, so that the model also learns
+    to start from nothing, as a new session does."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    warmup: Rate = 0.1
+    """Share of the steps in which the learning rate rises."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest norm of the gradient of all weights together (Pascanu 2013)."""
+    patience: Count = 5
+    """Validations without a new best before the run stops early."""
+    validations: Count = 10
+    """Validations in a run, evenly spread."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Of the matrix products in training; `auto` takes bfloat16 where the processor has it."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """Processor threads; 0 takes all."""
+    seed: Annotated[int, Field(ge=0)] = 1
+
+
+_Config = TypeVar("_Config", bound=ModelConfig)
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a recipe, by name or as a path to a TOML file, and apply `key=value` overrides.
+
+    Raises ConfigError for an unknown recipe, key or value, naming the nearest known one.
+    """
+    values = _read_recipe(name)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise ConfigError(f"--set takes key=value, not {override!r}")
+        values[key.strip()] = _parse(value.strip())
+    return check_config(values)
+
+
+def check_config(values: Mapping[str, Any]) -> RunConfig:
+    """Turn plain values into a RunConfig; ConfigError says which key is wrong and why."""
+    return _checked(RunConfig, values)
+
+
+def check_model_config(values: Mapping[str, Any]) -> ModelConfig:
+    """Turn plain values into a ModelConfig; ConfigError says which key is wrong and why."""
+    return _checked(ModelConfig, values)
+
+
+def _checked(kind: type[_Config], values: Mapping[str, Any]) -> _Config:
+    known = list(kind.model_fields)
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"unknown key {key!r}{_nearest(key, known)}")
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        faults = (
+            f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise ConfigError("; ".join(faults)) from error
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with nextword."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def _read_recipe(name: str) -> dict[str, Any]:
+    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        hint = _nearest(name, recipe_names())
+        raise ConfigError(f"no recipe {name!r}{hint}; there are {recipe_names()}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _parse(value: str) -> Any:
+    """Read a value as TOML would; what is no TOML is a string, so that `cell=gru` needs no quotes."""
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
+    return f" (did you mean {found[0]!r}?)" if found else f" (known: {', '.join(known)})"

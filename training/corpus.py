@@ -1,0 +1,116 @@
+"""A corpus: text files -> token ids -> windows for stateful truncated BPTT.
+
+Must not know: the model, the optimiser.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.errors import VocabularyError
+from models.text import Mode, Tokenizer
+from training.errors import CorpusError
+
+Ids = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The token ids of a corpus folder, and the tokenizer made from its training text."""
+
+    tokenizer: Tokenizer
+    train: Ids
+    valid: Ids
+    name: str
+    sha256: str
+    """Of `train.txt`, so that a model card can say what it was trained on."""
+
+
+def load_corpus(folder: Path, mode: Mode, vocabulary: int) -> Corpus:
+    """Read `train.txt` and `valid.txt` of a folder; CorpusError says what is missing or wrong."""
+    if not folder.is_dir():
+        raise CorpusError(f"{folder} is not a folder")
+    train_lines = read_lines(folder / "train.txt")
+    valid_lines = read_lines(folder / "valid.txt")
+    try:
+        tokenizer = Tokenizer.train(train_lines, vocabulary, mode)
+    except VocabularyError as error:
+        raise CorpusError(f"{folder / 'train.txt'}: {error}") from error
+    return Corpus(
+        tokenizer=tokenizer,
+        train=encode_stream(tokenizer, train_lines),
+        valid=encode_stream(tokenizer, valid_lines),
+        name=folder.resolve().name,
+        sha256=hashlib.sha256((folder / "train.txt").read_bytes()).hexdigest(),
+    )
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text file, without their line breaks; CorpusError where unusable."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CorpusError(f"there is no {path.name} in {path.parent}") from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise CorpusError(f"{path}: line {line} is not UTF-8") from error
+    except OSError as error:
+        raise CorpusError(f"{path}: {error.strerror}") from error
+    if not text.strip():
+        raise CorpusError(f"{path} is empty")
+    if "\0" in text:
+        raise CorpusError(f"{path}: line {text[: text.index(chr(0))].count(chr(10)) + 1} has a NUL")
+    return text.removesuffix("\n").split("\n")
+
+
+def encode_stream(tokenizer: Tokenizer, lines: list[str]) -> Ids:
+    """The ids of all lines in one row, a line-break token after each line."""
+    ids: list[int] = []
+    for line_ids in tokenizer.encode_lines(lines):
+        ids += line_ids
+        ids.append(tokenizer.newline_id)
+    return np.asarray(ids, dtype=np.int32)
+
+
+def side_by_side(ids: Ids, batch: int) -> torch.Tensor:
+    """Cut a row of ids into `batch` streams; int64 [N, B], the ids that fill no stream dropped.
+
+    Raises CorpusError where a stream would hold fewer than two tokens.
+    """
+    length = len(ids) // batch
+    if length < 2:
+        raise CorpusError(
+            f"the text has {len(ids)} tokens, too few for {batch} streams of at least 2: "
+            "give more text, or lower batch"
+        )
+    ids_BN = ids[: length * batch].reshape(batch, length)
+    return torch.from_numpy(np.ascontiguousarray(ids_BN.T).astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Consecutive TBPTT windows over streams: the input ids, and the same one token later."""
+
+    ids_NB: torch.Tensor
+    bptt: int
+
+    def __len__(self) -> int:
+        """How many windows one pass has."""
+        return -(-(len(self.ids_NB) - 1) // self.bptt)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The input and target ids of a window, int64 [T, B] each; T is shorter in the last."""
+        start = index * self.bptt
+        end = min(start + self.bptt, len(self.ids_NB) - 1)
+        return self.ids_NB[start:end], self.ids_NB[start + 1 : end + 1]
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """One pass over all windows, in order."""
+        return (self[index] for index in range(len(self)))

@@ -1,0 +1,159 @@
+"""From a trained model to a bundle: build the graphs, prove them, write the folder.
+
+Must not know: corpora, optimisers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from models import bundle
+from models.bundle import Architecture, Graphs, Manifest, Provenance, StateTensor
+from models.text import Tokenizer
+from training.card import model_card
+from training.checkpoint import load_run
+from training.errors import ParityError
+from training.graphs import (
+    Storage,
+    head_graph,
+    is_batch_invariant,
+    merged_graph,
+    recurrent_graph,
+    round_weights,
+    state_names,
+)
+from training.model import LanguageModel
+from training.scorer import OnnxScorer, Scorer, TorchScorer
+from training.triton import triton_config
+
+MERGED_FILE = "model.onnx"
+TOLERANCE = 1e-5
+"""Largest difference in a log-probability between torch and the exported graphs.."""
+_LAST_PLACES = 4 * float(np.finfo(np.float32).eps)
+"""..beyond four units in the last place, for at -100 float32 itself steps by almost 1e-5."""
+
+_PARITY_CALLS = ((1, 1, 1), (5, 1, 3), (17, 9, 2), (1, 1, 1), (4, 12, 7))
+"""Row lengths of the calls that are compared, state carried from call to call."""
+
+
+def export_run(
+    run_folder: Path,
+    repository: Path,
+    name: str,
+    version: int,
+    *,
+    storage: Storage = "float32",
+    licence: str = "",
+    licence_text: str = "",
+    single_file: bool = False,
+    triton: bool = False,
+) -> Path:
+    """Write a run's best model as a bundle and return its folder.
+
+    Raises RunError, ParityError, BundleExistsError.
+    """
+    run = load_run(run_folder)
+    provenance = Provenance(
+        recipe=run.info.recipe,
+        corpus=run.info.corpus_name,
+        corpus_sha256=run.info.corpus_sha256,
+        steps=int(run.metrics["step"]),
+        metrics={"valid_perplexity": round(run.metrics["valid_perplexity"], 3)},
+        licence=licence,
+    )
+    manifest = describe(run.model, name, version, provenance)
+    return write_bundle(
+        run.model,
+        run.tokenizer,
+        manifest,
+        repository,
+        storage=storage,
+        licence_text=licence_text,
+        single_file=single_file or triton,
+        triton=triton,
+    )
+
+
+def describe(model: LanguageModel, name: str, version: int, provenance: Provenance) -> Manifest:
+    """The manifest of a model, its files still to be listed."""
+    config = model.config
+    return Manifest(
+        name=name,
+        version=version,
+        architecture=Architecture(
+            cell=config.cell,
+            layers=config.layers,
+            hidden=config.hidden,
+            embedding=config.embedding,
+            vocabulary=config.vocabulary,
+            tied=config.tied,
+        ),
+        features=config.hidden,
+        state=tuple(
+            StateTensor(name=state, shape=(1, "B", config.hidden)) for state in state_names(model)
+        ),
+        batch_invariant=is_batch_invariant(config.cell),
+        precisions={"float32": Graphs(recurrent="recurrent.onnx", head="head.onnx")},
+        provenance=provenance,
+    )
+
+
+def write_bundle(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    manifest: Manifest,
+    repository: Path,
+    *,
+    storage: Storage = "float32",
+    licence_text: str = "",
+    single_file: bool = False,
+    triton: bool = False,
+) -> Path:
+    """Build the graphs, hold them against torch, and save the bundle; ParityError if they differ."""
+    round_weights(model, storage)
+    recurrent, head = recurrent_graph(model, storage), head_graph(model, storage)
+    difference = check_parity(
+        TorchScorer(model), OnnxScorer(recurrent, head), len(tokenizer), manifest.name
+    )
+    files = {
+        "recurrent.onnx": recurrent,
+        "head.onnx": head,
+        bundle.TOKENIZER_FILE: tokenizer.to_json().encode(),
+        bundle.CARD_FILE: model_card(manifest, storage, difference, licence_text).encode(),
+    }
+    if single_file:
+        files[MERGED_FILE] = merged_graph(model, storage)
+    folder = bundle.save(manifest, files, repository)
+    if triton:
+        config = triton_config(manifest)
+        (folder.parent / "config.pbtxt").write_text(config, encoding="utf-8")
+    return folder
+
+
+def check_parity(expected: Scorer, actual: Scorer, vocabulary: int, name: str) -> float:
+    """Run several stateful, ragged calls through both and return the largest difference found.
+
+    Compares the log-probabilities behind every token; ParityError where one differs by more than
+    `TOLERANCE`.
+    """
+    random = np.random.default_rng(0)
+    worst = 0.0
+    states = [scorer.initial_state(3) for scorer in (expected, actual)]
+    for lengths in _PARITY_CALLS:
+        lengths_B = np.array(lengths, np.int32)
+        ids_BT = random.integers(0, vocabulary, (3, max(lengths)), dtype=np.int64)
+        read = np.arange(max(lengths)) < lengths_B[:, None]
+        scores = []
+        for i, scorer in enumerate((expected, actual)):
+            hidden_BTD, states[i] = scorer.read(ids_BT, lengths_B, states[i])
+            scores.append(scorer.log_probs(hidden_BTD[read]))
+        excess = np.abs(scores[0] - scores[1]) - _LAST_PLACES * np.abs(scores[0])
+        worst = max(worst, float(excess.max()))
+    if not worst <= TOLERANCE:  # also where it is NaN
+        raise ParityError(
+            f"{name}: the exported graphs differ from torch by {worst:.1e} in log-probabilities, "
+            f"more than {TOLERANCE:.0e}; nothing was written"
+        )
+    return worst

@@ -1,0 +1,106 @@
+"""One training step, one validation, the learning rate: what the loop of a run is made of.
+
+Must not know: files, progress bars, corpora's texts.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from training.config import RunConfig
+from training.corpus import Windows
+from training.errors import DivergedError
+from training.model import LanguageModel, ModelState, detach, forget
+
+
+class Stepper:
+    """Takes optimiser steps over consecutive TBPTT windows, the streams' state carried along."""
+
+    def __init__(self, model: LanguageModel, config: RunConfig, total_steps: int) -> None:
+        """Set up the optimiser for `total_steps` windows."""
+        self.model = model
+        self.config = config
+        self.total_steps = total_steps
+        self.optimizer = build_optimizer(model, config)
+        self.state: ModelState = model.initial_state(config.batch)
+        self.dtype = choose_dtype(config)
+
+    def step(self, index: int, ids_TB: Tensor, targets_TB: Tensor) -> float:
+        """Learn from one window; its mean loss in nats a token. DivergedError where it is NaN."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, index, self.total_steps)
+        state = self._partly_forgotten(detach(self.state))
+        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
+            hidden_TBH, self.state = self.model(ids_TB, state)
+        loss = self.model.loss(hidden_TBH, targets_TB, self.dtype)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"the loss is {value} at step {index}: lower learning_rate or clip; "
+                "the best model so far is kept"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.optimizer.step()
+        return value
+
+    def _partly_forgotten(self, state: ModelState) -> ModelState:
+        if not self.config.forget:
+            return state
+        keep_B = (torch.rand(self.config.batch) >= self.config.forget).float()
+        return forget(state, keep_B)
+
+
+@torch.no_grad()
+def mean_loss(model: LanguageModel, windows: Windows) -> float:
+    """Mean cross entropy in nats a token over all windows, the state carried, dropout off."""
+    was_training = model.training
+    model.eval()
+    total, count = 0.0, 0
+    state = model.initial_state(windows.ids_NB.shape[1])
+    for ids_TB, targets_TB in windows:
+        hidden_TBH, state = model(ids_TB, state)
+        total += model.loss(hidden_TBH, targets_TB, torch.float32).item() * targets_TB.numel()
+        count += targets_TB.numel()
+    model.train(was_training)
+    return total / count
+
+
+def learning_rate(config: RunConfig, step: int, total_steps: int) -> float:
+    """The learning rate at a step.
+
+    `one_cycle` (Smith 2018) rises in a line from 1/25 over the warm-up and falls in a half cosine
+    to 1/1000; `cosine` does without the rise; `constant` stays.
+    """
+    if config.schedule == "constant":
+        return config.learning_rate
+    rise = config.warmup * total_steps if config.schedule == "one_cycle" else 0.0
+    if step < rise:
+        return config.learning_rate * (0.04 + 0.96 * step / rise)
+    progress = (step - rise) / max(1.0, total_steps - rise)
+    return config.learning_rate * (0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def build_optimizer(model: LanguageModel, config: RunConfig) -> torch.optim.Optimizer:
+    """AdamW or SGD; weight decay on matrices only (biases and peepholes are left alone)."""
+    matrices = [p for p in model.parameters() if p.dim() > 1 and min(p.shape) > 3]
+    rest = [p for p in model.parameters() if not (p.dim() > 1 and min(p.shape) > 3)]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
+
+
+def choose_dtype(config: RunConfig) -> torch.dtype:
+    """The type that matrix products of training run in."""
+    if config.precision == "auto":
+        has_bfloat16 = torch.cpu.get_capabilities().get("amx_bf16", False)
+        return torch.bfloat16 if has_bfloat16 else torch.float32
+    return torch.bfloat16 if config.precision == "bfloat16" else torch.float32

@@ -1,0 +1,67 @@
+"""Softmax cross entropy over a large vocabulary, with the head's matrix product inside.
+
+Must not know: recurrent layers, corpora.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+_ROWS = 512
+"""Tokens handled at once: their logits stay in the processor's cache."""
+
+
+def linear_cross_entropy(
+    hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor, targets_N: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """Mean of -log softmax(hidden @ weight.T + bias)[target]; a scalar, in nats a token.
+
+    The products run in `dtype`. Logits and their gradient are made and used up a few hundred
+    tokens at a time, so that [N, V] never lies in memory whole.
+    """
+    arguments = hidden_ND, weight_VD, bias_V, targets_N, dtype, torch.is_grad_enabled()
+    loss: Tensor = _LinearCrossEntropy.apply(*arguments)
+    return loss
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Computes its gradients in the forward pass, while the softmax is at hand."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]  # named arguments instead of *args
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        dtype: torch.dtype,
+        differentiable: bool,
+    ) -> Tensor:
+        h_ND, W_VD, b_V = hidden.to(dtype), weight.to(dtype), bias.to(dtype)
+        dh, dW, db = torch.empty_like(hidden), torch.zeros_like(weight), torch.zeros_like(bias)
+        total = hidden.new_zeros(())
+        for h, target, dh_rows in zip(
+            h_ND.split(_ROWS), targets[:, None].split(_ROWS), dh.split(_ROWS), strict=True
+        ):
+            p = torch.softmax(torch.nn.functional.linear(h, W_VD, b_V), dim=-1)
+            total -= p.gather(1, target).to(total.dtype).clamp_min(1e-30).log().sum()
+            if not differentiable:
+                continue
+            p.scatter_add_(1, target, torch.full_like(target, -1, dtype=dtype))
+            dh_rows.copy_(p @ W_VD)
+            dW += p.t() @ h
+            db += p.sum(0, dtype=db.dtype)
+        ctx.save_for_backward(dh, dW, db)
+        ctx.count = len(targets)
+        return total / len(targets)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        scale = d_loss / ctx.count
+        dh, dW, db = (gradient * scale for gradient in ctx.saved_tensors)
+        return dh, dW, db, None, None, None

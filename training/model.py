@@ -1,0 +1,103 @@
+"""The language model: embedding -> recurrent layers -> (projection ->) head.
+
+Must not know: corpora, optimisers, ONNX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, embedding, log_softmax
+
+from training.cells import State, build_layer
+from training.config import ModelConfig
+from training.loss import linear_cross_entropy
+
+ModelState = tuple[State, ...]
+"""One cell state a layer."""
+
+
+class LanguageModel(nn.Module):
+    """Predicts the next token from all before it, a fixed-size state between calls.
+
+    With `tied`, the head is the embedding itself, reached through a projection H -> E
+    (Press & Wolf 2017); else a matrix of its own, H -> V.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Build a model with fresh weights."""
+        super().__init__()
+        self.config = config
+        sizes = [config.embedding] + [config.hidden] * config.layers
+        self.embedding = nn.Parameter(torch.empty(config.vocabulary, config.embedding))
+        self.layers = nn.ModuleList(
+            build_layer(config.cell, inputs, hidden)
+            for inputs, hidden in zip(sizes, sizes[1:], strict=False)
+        )
+        self.projection = nn.Linear(config.hidden, config.embedding) if config.tied else None
+        self.output = (
+            None if config.tied else nn.Parameter(torch.empty(config.vocabulary, config.hidden))
+        )
+        self.output_bias = nn.Parameter(torch.zeros(config.vocabulary))
+        for matrix in (self.embedding, self.output):
+            if matrix is not None:
+                nn.init.uniform_(matrix, -0.1, 0.1)
+
+    def initial_state(self, batch: int) -> ModelState:
+        """A state of zeros for `batch` streams."""
+        return tuple(layer.initial_state(batch) for layer in self.layers)
+
+    def forward(self, ids_TB: Tensor, state: ModelState) -> tuple[Tensor, ModelState]:
+        """Read T tokens of B streams; the last layer's hidden [T, B, H] and the new state."""
+        x = self._drop(embedding(ids_TB, self.embedding), self.config.dropout_embedding)
+        new_state = []
+        for number, (layer, layer_state) in enumerate(zip(self.layers, state, strict=True)):
+            if number > 0:
+                x = self._drop(x, self.config.dropout_layers)
+            x, layer_state = layer(x, layer_state)
+            new_state.append(layer_state)
+        return x, tuple(new_state)
+
+    def loss(self, hidden_TBH: Tensor, targets_TB: Tensor, dtype: torch.dtype) -> Tensor:
+        """Mean cross entropy of the targets, in nats a token; products of the head in `dtype`."""
+        hidden_TBH = self._drop(hidden_TBH.float(), self.config.dropout_output)
+        features = self.features(hidden_TBH).flatten(0, 1)
+        weight = self.output_weight()
+        return linear_cross_entropy(features, weight, self.output_bias, targets_TB.flatten(), dtype)
+
+    def log_probs(self, hidden: Tensor) -> Tensor:
+        """The log-probability of every next token; [..., V] from hidden [..., H]."""
+        logits = self.features(hidden) @ self.output_weight().t() + self.output_bias
+        return log_softmax(logits, dim=-1)
+
+    def features(self, hidden: Tensor) -> Tensor:
+        """What the output matrix is multiplied with: [..., E] if tied, else [..., H]."""
+        return hidden if self.projection is None else self.projection(hidden)
+
+    def output_weight(self) -> Tensor:
+        """The output matrix, [V, E] if tied, else [V, H]."""
+        return self.embedding if self.output is None else self.output
+
+    def parameter_count(self) -> int:
+        """How many weights the model has, shared ones counted once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def _drop(self, x: Tensor, rate: float) -> Tensor:
+        return dropout(x, rate, self.training) if rate else x
+
+
+def detach(state: ModelState) -> ModelState:
+    """Cut a state from the graph that made it: gradients end at the window (truncated BPTT)."""
+    return tuple(tuple(part.detach().float() for part in layer) for layer in state)
+
+
+def forget(state: ModelState, keep_B: Tensor) -> ModelState:
+    """Zero the state of the streams whose `keep` is 0; `keep` is float [B]."""
+    return tuple(tuple(part * keep_B[:, None] for part in layer) for layer in state)
+
+
+def flatten(state: ModelState) -> Sequence[Tensor]:
+    """All tensors of a state, layer by layer: h, then c where there is one."""
+    return [part for layer in state for part in layer]
