@@ -32,13 +32,13 @@ class GraphShape:
 
 
 def check_recurrent(name: str, content: bytes, shape: GraphShape) -> None:
-    """Raise GraphError unless this is the recurrent graph: ids and state in, hidden and state out."""
+    """Raise GraphError unless this takes ids and state, and gives hidden and state."""
     graph = _parse(name, content)
     state: Shape = (1, None, shape.hidden)
     _expect(name, "input", graph.input, {
         "input_ids": (TensorProto.INT64, (None, None)),
         "lengths": (TensorProto.INT32, (None,)),
-        **{tensor: (TensorProto.FLOAT, state) for tensor in shape.state},
+        **dict.fromkeys(shape.state, (TensorProto.FLOAT, state)),
     })  # fmt: skip
     _expect(name, "output", graph.output, {
         "hidden": (TensorProto.FLOAT, (None, None, shape.features)),
@@ -47,7 +47,7 @@ def check_recurrent(name: str, content: bytes, shape: GraphShape) -> None:
 
 
 def check_head(name: str, content: bytes, shape: GraphShape) -> None:
-    """Raise GraphError unless this is the head graph: hidden in, log-probabilities and top k out."""
+    """Raise GraphError unless this takes hidden and gives log-probabilities and the top k."""
     graph = _parse(name, content)
     _expect(name, "input", graph.input, {
         "hidden": (TensorProto.FLOAT, (None, shape.features)),

@@ -35,7 +35,8 @@ A recurrent next-word model in nextword's bundle format.
 | corpus | {origin.corpus}, train.txt with sha256 `{origin.corpus_sha256[:16]}` |
 | steps | {origin.steps} |
 {metrics}
-Log-probabilities agree with the trained model to {parity:.1e} over several stateful calls; {invariant}.
+Log-probabilities agree with the trained model to {parity:.1e} over several stateful calls;
+{invariant}.
 
 Besides tokens, it knows two control tokens, `<unk>` and the line break (end of a message); neither
 is ever suggested. It says what people in its corpus would write next, their mistakes included.

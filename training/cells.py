@@ -63,22 +63,22 @@ class TorchLayer(Layer):
     @property
     def weight_ih(self) -> Tensor:  # type: ignore[override]  # torch's name has a layer suffix
         """Input weights [G*H, I]."""
-        return self.inner.weight_ih_l0
+        return _tensor(self.inner.weight_ih_l0)
 
     @property
     def weight_hh(self) -> Tensor:  # type: ignore[override]  # torch's name has a layer suffix
         """Recurrent weights [G*H, H]."""
-        return self.inner.weight_hh_l0
+        return _tensor(self.inner.weight_hh_l0)
 
     @property
     def bias_ih(self) -> Tensor:  # type: ignore[override]  # torch's name has a layer suffix
         """Input bias [G*H]."""
-        return self.inner.bias_ih_l0
+        return _tensor(self.inner.bias_ih_l0)
 
     @property
     def bias_hh(self) -> Tensor:  # type: ignore[override]  # torch's name has a layer suffix
         """Recurrent bias [G*H]."""
-        return self.inner.bias_hh_l0
+        return _tensor(self.inner.bias_hh_l0)
 
     def forward(self, x_TBI: Tensor, state: State) -> tuple[Tensor, State]:
         """Run over T tokens; y [T, B, H] and the state after the last."""
@@ -122,10 +122,12 @@ class PeepholeLSTM(Layer):
     def forward(self, x_TBI: Tensor, state: State) -> tuple[Tensor, State]:
         """Run over T tokens; y [T, B, H] and the state after the last."""
         bias = self.bias_ih + self.bias_hh
-        y_TBH, h_BH, c_BH = _PeepholeFunction.apply(
-            x_TBI, *state, self.weight_ih, self.weight_hh, bias, self.peephole
-        )
-        return y_TBH, (h_BH, c_BH)
+        weights = (self.weight_ih, self.weight_hh, bias, self.peephole)
+        x_TBI = x_TBI.to(bias.dtype)
+        with torch.autocast(x_TBI.device.type, enabled=False):  # in place, so in one type
+            # torch leaves `apply` unannotated
+            y_TBH, *last = _PeepholeFunction.apply(x_TBI, *state, *weights)  # type: ignore[no-untyped-call]
+        return y_TBH, tuple(last)
 
 
 class _PeepholeFunction(torch.autograd.Function):
@@ -136,8 +138,7 @@ class _PeepholeFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
-    def forward(  # type: ignore[override]  # named arguments instead of *args
+    def forward(
         ctx: Any, x: Tensor, h0: Tensor, c0: Tensor, W: Tensor, R: Tensor, b: Tensor, P: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         T, B, H = len(x), *h0.shape
@@ -163,10 +164,7 @@ class _PeepholeFunction(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    @torch.amp.custom_bwd(device_type="cpu")
-    def backward(  # type: ignore[override]  # named arguments instead of *args
-        ctx: Any, dy_TBH: Tensor, dh: Tensor, dc: Tensor
-    ) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, dy_TBH: Tensor, dh: Tensor, dc: Tensor) -> tuple[Tensor, ...]:
         x, W, R, P, gates_TBG, h_TBH, c_TBH = ctx.saved_tensors
         T, B, H = dy_TBH.shape
         p_i, p_f, p_o = P
@@ -198,6 +196,12 @@ class _PeepholeFunction(torch.autograd.Function):
         dW = da.t() @ x.reshape(T * B, -1)
         dR = da.t() @ h_TBH[:-1].reshape(T * B, H)
         return dx, dh, dc, dW, dR, da.sum(0), dP
+
+
+def _tensor(parameter: Tensor | nn.Module) -> Tensor:
+    """Tell the type checker that what a module calls a weight is a tensor."""
+    assert isinstance(parameter, Tensor)
+    return parameter
 
 
 def _keep_at_start(layer: Layer) -> None:

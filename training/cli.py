@@ -18,7 +18,6 @@ from models.errors import BundleError
 from training.config import CELLS, check_model_config, load_recipe, recipe_names
 from training.errors import TrainingError
 
-
 _SIZES = ("layers", "embedding", "hidden", "vocabulary")
 
 

@@ -132,7 +132,7 @@ def _read_recipe(name: str) -> dict[str, Any]:
 
 
 def _parse(value: str) -> Any:
-    """Read a value as TOML would; what is no TOML is a string, so that `cell=gru` needs no quotes."""
+    """Read a value as TOML would; what is no TOML is a string: `cell=gru` needs no quotes."""
     try:
         return tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

@@ -79,7 +79,7 @@ def dialogues(text: str) -> list[str]:
 
 
 def perplexity(scorer: Scorer, ids: NDArray[np.int64], first: int) -> float:
-    """exp of the mean cross entropy over one stream of ids, the state carried from end to end.
+    """Exp of the mean cross entropy over one stream of ids, the state carried from end to end.
 
     `first` is read before the stream, so that its first id is predicted as well.
     """
@@ -155,7 +155,8 @@ class _WordList:
 
     @cached_property
     def _lowest_id(self) -> NDArray[np.int64]:
-        return np.minimum.reduceat(self._ids, self._firsts)
+        lowest: NDArray[np.int64] = np.minimum.reduceat(self._ids, self._firsts)
+        return lowest
 
     def judge(self, word: str, log_probs_V: Floats) -> tuple[int | None, int]:
         """The word's rank among all (0 is best, None if it is not there), and the keys it costs.
@@ -188,7 +189,8 @@ class _WordList:
         letters = self._letters[indices, : len(word)]
         target = np.frombuffer(word.ljust(letters.shape[1], "\0").encode(), np.uint8)
         same = letters == target[: letters.shape[1]]
-        return np.logical_and.accumulate(same, axis=1).sum(axis=1)
+        shared: NDArray[np.int64] = np.logical_and.accumulate(same, axis=1).sum(axis=1)
+        return shared
 
     @cached_property
     def _letters(self) -> NDArray[np.uint8]:

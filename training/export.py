@@ -111,7 +111,7 @@ def write_bundle(
     single_file: bool = False,
     triton: bool = False,
 ) -> Path:
-    """Build the graphs, hold them against torch, and save the bundle; ParityError if they differ."""
+    """Build the graphs, hold them against torch, save the bundle; ParityError if they differ."""
     round_weights(model, storage)
     recurrent, head = recurrent_graph(model, storage), head_graph(model, storage)
     difference = check_parity(

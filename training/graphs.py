@@ -7,7 +7,7 @@ Must not know: bundles, files, parity.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -64,9 +64,7 @@ class _Graph:
         self.initializers: list[onnx.TensorProto] = []
         self._storage = storage
 
-    def node(
-        self, operator: str, inputs: list[str], outputs: list[str], **attributes: object
-    ) -> None:
+    def node(self, operator: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
         self.nodes.append(helper.make_node(operator, inputs, outputs, **attributes))
 
     def integers(self, name: str, values: list[int]) -> str:
@@ -169,7 +167,7 @@ def _add_layer(graph: _Graph, cell: Cell, number: int, layer: Layer, suffix: str
     b = graph.weights(f"B_{number}", np.concatenate(biases)[None])
     inputs = [f"x_{number}", w, r, b, "lengths", f"h_{number}{suffix}"]
     outputs = [f"y_{number}", f"h_{number}_out{suffix}"]
-    attributes: dict[str, object] = {"hidden_size": layer.weight_hh.shape[1]}
+    attributes: dict[str, Any] = {"hidden_size": layer.weight_hh.shape[1]}
     if operator == "LSTM":
         inputs.append(f"c_{number}{suffix}")
         outputs.append(f"c_{number}_out{suffix}")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import cross_entropy, linear
 
 _ROWS = 512
 """Tokens handled at once: their logits stay in the processor's cache."""
@@ -23,23 +24,33 @@ def linear_cross_entropy(
     The products run in `dtype`. Logits and their gradient are made and used up a few hundred
     tokens at a time, so that [N, V] never lies in memory whole.
     """
-    arguments = hidden_ND, weight_VD, bias_V, targets_N, dtype, torch.is_grad_enabled()
-    loss: Tensor = _LinearCrossEntropy.apply(*arguments)
+    arguments = hidden_ND, weight_VD, bias_V, targets_N, dtype
+    if not torch.is_grad_enabled():
+        return _value_only(*arguments)
+    # torch leaves `apply` unannotated
+    loss: Tensor = _LinearCrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call]
     return loss
+
+
+def _value_only(h_ND: Tensor, W_VD: Tensor, b_V: Tensor, y_N: Tensor, dtype: torch.dtype) -> Tensor:
+    W_VD, b_V = W_VD.to(dtype), b_V.to(dtype)
+    total = h_ND.new_zeros(())
+    for h, target in zip(h_ND.to(dtype).split(_ROWS), y_N.split(_ROWS), strict=True):
+        total += cross_entropy(linear(h, W_VD, b_V).float(), target, reduction="sum")
+    return total / len(y_N)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     """Computes its gradients in the forward pass, while the softmax is at hand."""
 
     @staticmethod
-    def forward(  # type: ignore[override]  # named arguments instead of *args
+    def forward(
         ctx: Any,
         hidden: Tensor,
         weight: Tensor,
         bias: Tensor,
         targets: Tensor,
         dtype: torch.dtype,
-        differentiable: bool,
     ) -> Tensor:
         h_ND, W_VD, b_V = hidden.to(dtype), weight.to(dtype), bias.to(dtype)
         dh, dW, db = torch.empty_like(hidden), torch.zeros_like(weight), torch.zeros_like(bias)
@@ -47,10 +58,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for h, target, dh_rows in zip(
             h_ND.split(_ROWS), targets[:, None].split(_ROWS), dh.split(_ROWS), strict=True
         ):
-            p = torch.softmax(torch.nn.functional.linear(h, W_VD, b_V), dim=-1)
+            p = torch.softmax(linear(h, W_VD, b_V), dim=-1)
+            # Floored at -69 nats, so that a bfloat16 zero gives no infinite loss.
             total -= p.gather(1, target).to(total.dtype).clamp_min(1e-30).log().sum()
-            if not differentiable:
-                continue
             p.scatter_add_(1, target, torch.full_like(target, -1, dtype=dtype))
             dh_rows.copy_(p @ W_VD)
             dW += p.t() @ h
@@ -61,7 +71,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
         scale = d_loss / ctx.count
         dh, dW, db = (gradient * scale for gradient in ctx.saved_tensors)
-        return dh, dW, db, None, None, None
+        return dh, dW, db, None, None

@@ -5,18 +5,28 @@ Must not know: corpora, optimisers, ONNX.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, embedding, log_softmax
 
-from training.cells import State, build_layer
+from training.cells import Layer, State, build_layer
 from training.config import ModelConfig
 from training.loss import linear_cross_entropy
 
 ModelState = tuple[State, ...]
 """One cell state a layer."""
+
+
+class _Layers(nn.ModuleList):
+    """A ModuleList that tells the type checker what is in it."""
+
+    def __iter__(self) -> Iterator[Layer]:
+        """The layers in order."""
+        return cast("Iterator[Layer]", super().__iter__())
 
 
 class LanguageModel(nn.Module):
@@ -32,9 +42,8 @@ class LanguageModel(nn.Module):
         self.config = config
         sizes = [config.embedding] + [config.hidden] * config.layers
         self.embedding = nn.Parameter(torch.empty(config.vocabulary, config.embedding))
-        self.layers = nn.ModuleList(
-            build_layer(config.cell, inputs, hidden)
-            for inputs, hidden in zip(sizes, sizes[1:], strict=False)
+        self.layers = _Layers(
+            build_layer(config.cell, inputs, hidden) for inputs, hidden in pairwise(sizes)
         )
         self.projection = nn.Linear(config.hidden, config.embedding) if config.tied else None
         self.output = (
@@ -56,8 +65,8 @@ class LanguageModel(nn.Module):
         for number, (layer, layer_state) in enumerate(zip(self.layers, state, strict=True)):
             if number > 0:
                 x = self._drop(x, self.config.dropout_layers)
-            x, layer_state = layer(x, layer_state)
-            new_state.append(layer_state)
+            x, new_layer_state = layer(x, layer_state)
+            new_state.append(new_layer_state)
         return x, tuple(new_state)
 
     def loss(self, hidden_TBH: Tensor, targets_TB: Tensor, dtype: torch.dtype) -> Tensor:
