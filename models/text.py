@@ -42,6 +42,7 @@ _SEGMENT = re.compile(r"\n|[^\n]+")
 _UNREADABLE = re.compile("[\0\ud800-\udfff]")
 _BLANKS = " \t"
 _APOSTROPHES = "'’"
+_CLOSING = frozenset(".,;:!?)]}…'’%")
 _LOOKAHEAD = 2
 """How far behind its end a piece looks before it stops growing ("don" + "'" + "t")."""
 
@@ -198,6 +199,29 @@ class Tokenizer:
         before = self.finish(text[:start])
         spaced = start == 0 or text[start - 1].isspace()
         return Cut(before.finished, text[start:], spaced)
+
+    def join(self, text: str, more: str) -> str:
+        """Set finished words behind a text: a space between, unless a mark closes up to it."""
+        glued = not text or not more or text[-1].isspace() or more[0].isspace()
+        closes = self.mode == "natural" and more[:1] in _CLOSING
+        return text + more if glued or closes else f"{text} {more}"
+
+    def spell(self, text: str, ids: Sequence[int]) -> tuple[str, list[int]]:
+        """Write token ids behind a text; the longer text, and where in it each of them ends.
+
+        Raises VocabularyError where an id is outside the vocabulary.
+        """
+        self.check_ids(ids)
+        ends: list[int] = []
+        for token_id in ids:
+            token = self.tokens[token_id]
+            at_line_start = not text or text[-1] == NEWLINE
+            if self.mode == "natural":
+                text += token.removeprefix(" ") if at_line_start else token
+            else:
+                text += token if at_line_start or token == NEWLINE else f" {token}"
+            ends.append(len(text))
+        return text, ends
 
     def _may_be_pending(self, character: str) -> bool:
         if self.mode == "pretokenised":

@@ -98,7 +98,7 @@ def side_by_side(ids: Ids, batch: int) -> torch.Tensor:
 class Windows:
     """Consecutive TBPTT windows over streams: the input ids, and the same one token later."""
 
-    ids_NB: torch.Tensor  # noqa: N815 - axes in tensor names
+    ids_NB: torch.Tensor
     bptt: int
 
     def __len__(self) -> int:

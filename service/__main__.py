@@ -1,0 +1,59 @@
+"""`python -m service`: read the settings, take a port, serve until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+
+from models.errors import BundleError
+from service.app import create_app
+from service.errors import StartError
+from service.settings import Settings, read_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the service; returns the exit status, 2 where it cannot be started."""
+    parser = argparse.ArgumentParser(
+        prog="python -m service",
+        description="The next-word service. Settings are NEXTWORD_* environment variables: "
+        "see service/README.md.",
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parsed = parser.parse_args(arguments)
+    try:
+        settings = read_settings()
+        listener = _listen(parsed.host, parsed.port)
+        with listener, contextlib.suppress(KeyboardInterrupt):
+            _serve(settings, listener)
+    except (StartError, BundleError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port; StartError where somebody has it, before any model is loaded."""
+    try:
+        return socket.create_server((host, port), backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise StartError(f"cannot listen on {host}:{port}: {reason}") from error
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    config = uvicorn.Config(create_app(settings), access_log=False, lifespan="on")
+    server = uvicorn.Server(config)
+    host, port = listener.getsockname()[:2]
+    print(f"nextword on http://{host}:{port}", flush=True)
+    asyncio.run(server.serve(sockets=[listener]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

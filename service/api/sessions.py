@@ -1,0 +1,112 @@
+"""`/v1/sessions`: one conversation each, remembered between requests.
+
+Must not know: how steps are run or kept.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+
+from service.api.dependencies import PartsOf
+from service.api.schemas import (
+    DEFAULT_K,
+    AdvanceBody,
+    AdvanceOut,
+    CreateBody,
+    CreatedOut,
+    K,
+    PredictionsOut,
+    Prefix,
+    SessionOut,
+    StepOut,
+    TextBody,
+    predictions_out,
+)
+from service.sessions.keeper import Advance
+
+router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
+
+
+@router.post("", status_code=201)
+async def create(body: CreateBody, parts: PartsOf) -> CreatedOut:
+    """Start a session, perhaps on a text of finished words."""
+    session, answer = await parts.keeper.open(
+        body.model, body.version, body.text, body.k, body.ttl_s
+    )
+    return CreatedOut(
+        id=session.id,
+        model=session.model,
+        version=session.version,
+        position=answer.position,
+        pending=answer.pending,
+        expires_at=_time(session.expires_at_s),
+        predictions=predictions_out(answer.predictions),
+    )
+
+
+@router.put("/{session_id}/text")
+async def put_text(session_id: str, body: TextBody, parts: PartsOf) -> StepOut:
+    """Tell the whole text of a text box; its last word may be unfinished and is completed."""
+    session, answer = await parts.keeper.sync_text(session_id, body.text, body.k)
+    return StepOut(
+        id=session.id,
+        position=answer.position,
+        pending=answer.pending,
+        predictions=predictions_out(answer.predictions),
+    )
+
+
+@router.post("/{session_id}/advance")
+async def advance(
+    session_id: str,
+    body: AdvanceBody,
+    parts: PartsOf,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+) -> AdvanceOut:
+    """Commit finished words; with `at` or an Idempotency-Key, a retry is applied once."""
+    step = Advance(body.text, body.token_ids, body.k, body.at, idempotency_key)
+    session, answer, replayed = await parts.keeper.advance(session_id, step)
+    return AdvanceOut(
+        id=session.id,
+        position=answer.position,
+        replayed=replayed,
+        predictions=predictions_out(answer.predictions),
+    )
+
+
+@router.get("/{session_id}/predictions")
+async def get_predictions(
+    session_id: str, parts: PartsOf, k: K = DEFAULT_K, prefix: Annotated[Prefix, Query()] = ""
+) -> PredictionsOut:
+    """What may follow; nothing changes."""
+    predictions = await parts.keeper.predictions(session_id, k, prefix)
+    return PredictionsOut(predictions=predictions_out(predictions))
+
+
+@router.get("/{session_id}")
+async def describe(session_id: str, parts: PartsOf) -> SessionOut:
+    """Where a session stands."""
+    session = parts.keeper.find(session_id)
+    return SessionOut(
+        id=session.id,
+        model=session.model,
+        version=session.version,
+        position=session.position,
+        text=session.text,
+        pending=session.pending,
+        created_at=_time(session.created_at_s),
+        expires_at=_time(session.expires_at_s),
+    )
+
+
+@router.delete("/{session_id}", status_code=204)
+async def delete(session_id: str, parts: PartsOf) -> None:
+    """End a session."""
+    parts.keeper.close(session_id)
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,1 @@
+"""Runs steps of many sessions through one model, in batches."""

@@ -1,0 +1,100 @@
+"""From scores to suggestions: which words are shown for a place in a text.
+
+Must not know: onnxruntime, sessions, HTTP.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.text import WordIndex
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a client wants to see: the best `k` words that start with `prefix`.
+
+    `spaced` tells that the word is known to stand behind white space or at a line's start.
+    """
+
+    k: int
+    prefix: str = ""
+    spaced: bool = True
+
+    @property
+    def head_k(self) -> int:
+        """How many tokens to ask the head for, so that enough of them are words, mostly."""
+        return 1 if self.prefix else 2 * self.k + 16
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A suggested word; `logprob` is the model's own, over its whole vocabulary."""
+
+    word: str
+    token_id: int
+    logprob: float
+
+    @property
+    def prob(self) -> float:
+        """The probability, from 0 to 1."""
+        return math.exp(self.logprob)
+
+
+class Decoder:
+    """Chooses suggestions for one vocabulary."""
+
+    def __init__(self, words: WordIndex) -> None:
+        """Work on a vocabulary's words."""
+        self._words = words
+        self._suggestible = lru_cache(maxsize=2)(self._suggestible_mask)
+
+    def suggest(
+        self, query: Query, log_probs_V: Floats, top_ids_K: NDArray[np.int64]
+    ) -> list[Prediction]:
+        """The `k` best different words for a query; fewer where the vocabulary has no more.
+
+        `top_ids_K`, the head's best tokens in order, are enough in most cases; where too few of
+        them are words, and for a prefix, all of `log_probs_V` are looked at.
+        """
+        if not query.prefix:
+            allowed = self._suggestible(query.spaced)
+            found = self._distinct(top_ids_K[allowed[top_ids_K]], log_probs_V, query.k)
+            if len(found) == query.k or len(top_ids_K) == len(log_probs_V):
+                return found
+        ids = self._words.starting_with(query.prefix, spaced=query.spaced)
+        return self._distinct(_best_first(ids, log_probs_V, 2 * query.k), log_probs_V, query.k)
+
+    def _distinct(self, ids: Iterable[int], log_probs_V: Floats, k: int) -> list[Prediction]:
+        """The first `k` ids that show different words."""
+        found: dict[str, Prediction] = {}
+        for token_id in ids:
+            word = self._words.shown[token_id]
+            if word not in found:
+                found[word] = Prediction(word, int(token_id), float(log_probs_V[token_id]))
+                if len(found) == k:
+                    break
+        return list(found.values())
+
+    def _suggestible_mask(self, spaced: bool) -> NDArray[np.bool_]:  # noqa: FBT001 - a cache's key
+        mask = np.zeros(len(self._words.shown), np.bool_)
+        mask[self._words.starting_with("", spaced=spaced)] = True
+        return mask
+
+
+def _best_first(ids: NDArray[np.int64], log_probs_V: Floats, most: int) -> NDArray[np.int64]:
+    """At least the best `most` of `ids`, best first, ties to the lower id."""
+    scores = log_probs_V[ids]
+    if len(ids) > most:
+        threshold = np.partition(scores, len(ids) - most)[len(ids) - most]
+        ids = ids[scores >= threshold]
+        scores = log_probs_V[ids]
+    return ids[np.lexsort((ids, -scores))]

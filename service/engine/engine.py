@@ -1,0 +1,156 @@
+"""The engine of one model: schedule, run, complete.
+
+The scheduler and all states are touched on the event loop only; only the runner's calls leave it,
+for a thread of the engine's own. There is no timer: when the runner is free it takes what waits,
+so an idle server answers at once and a busy one forms large batches.
+Must not know: HTTP, session stores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from models.bundle import Bundle, Manifest
+from models.text import Tokenizer
+from service.engine.decode import Decoder, Prediction, Query
+from service.engine.runner import Memory, Runner
+from service.engine.scheduler import Limits, QueueFullError, Row, Scheduler
+from service.errors import OverloadedError, StoppingError
+
+
+@dataclass(frozen=True)
+class Step:
+    """Read `token_ids` on top of a memory, then answer a query."""
+
+    memory: Memory
+    token_ids: Sequence[int]
+    query: Query
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The memory after a step, and the answer to its query."""
+
+    memory: Memory
+    predictions: list[Prediction]
+
+
+@dataclass
+class _Job:
+    step: Step
+    memory: Memory
+    answer: asyncio.Future[Outcome]
+
+
+_Part = Memory | Outcome | Exception
+"""What a batch gives a job: the memory after a chunk, the outcome at its end, or an error."""
+
+
+class Engine:
+    """Runs the steps of many sessions through one model, batched."""
+
+    def __init__(self, bundle: Bundle, runner: Runner, limits: Limits) -> None:
+        """Take a loaded model; `opening` is what it remembers before any text."""
+        self.tokenizer: Tokenizer = bundle.tokenizer
+        self.manifest: Manifest = bundle.manifest
+        self._runner = runner
+        self._decoder = Decoder(bundle.tokenizer.words)
+        self._scheduler = Scheduler(limits)
+        self._jobs: dict[int, _Job] = {}
+        self._numbers = itertools.count()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"run-{bundle.manifest.name}")
+        self._running: asyncio.Task[None] | None = None
+        self._stopping = False
+        self.opening = self._read_opening()
+
+    def _read_opening(self) -> Memory:
+        """Before the first token the state is zeros, and what is suggested follows a line break."""
+        zeros = self._runner.initial_state()
+        [opening] = self._runner.read([[self.tokenizer.newline_id]], [zeros])
+        if isinstance(opening, Exception):
+            raise opening
+        return Memory(zeros, opening.hidden)
+
+    async def submit(self, step: Step) -> Outcome:
+        """Run a step when its turn comes. The step's memory is left as it is.
+
+        Raises OverloadedError, StoppingError, ModelFaultError. A cancelled call leaves the queue.
+        """
+        if self._stopping:
+            raise StoppingError("the server is shutting down")
+        number = next(self._numbers)
+        try:
+            self._scheduler.add(number, len(step.token_ids))
+        except QueueFullError:
+            raise OverloadedError("too many steps are waiting") from None
+        loop = asyncio.get_running_loop()
+        job = self._jobs[number] = _Job(step, step.memory, loop.create_future())
+        if self._running is None:
+            self._running = loop.create_task(self._run())
+        try:
+            return await job.answer
+        finally:
+            self._scheduler.cancel(number)
+            self._jobs.pop(number, None)
+
+    async def stop(self) -> None:
+        """Take no new steps, finish those that wait, and end the thread."""
+        self._stopping = True
+        if self._running is not None:
+            await self._running
+        self._thread.shutdown()
+
+    async def _run(self) -> None:
+        """Batch after batch until nothing waits."""
+        loop = asyncio.get_running_loop()
+        while rows := self._scheduler.next_batch():
+            jobs = [self._jobs[row.job] for row in rows]
+            parts: Sequence[_Part]
+            try:
+                parts = await loop.run_in_executor(self._thread, self._run_batch, rows, jobs)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is those jobs' answer
+                parts = [error] * len(rows)
+            for row, job, part in zip(rows, jobs, parts, strict=True):
+                self._complete(row.job, job, part)
+            self._scheduler.done()
+        self._running = None
+
+    def _run_batch(self, rows: list[Row], jobs: list[_Job]) -> list[_Part]:
+        """Read every row's tokens, then answer those that are through; runs in the thread."""
+        parts: list[_Part] = [job.memory for job in jobs]
+        reading = [i for i, row in enumerate(rows) if row.end > row.start]
+        if reading:
+            read = self._runner.read(
+                [jobs[i].step.token_ids[rows[i].start : rows[i].end] for i in reading],
+                [jobs[i].memory.state for i in reading],
+            )
+            for i, part in zip(reading, read, strict=True):
+                parts[i] = part
+        due = {i: part for i, part in enumerate(parts) if rows[i].last and isinstance(part, Memory)}
+        if due:
+            k = max(jobs[i].step.query.head_k for i in due)
+            scores = self._runner.score([memory.hidden for memory in due.values()], k)
+            for n, (i, memory) in enumerate(due.items()):
+                suggested = self._decoder.suggest(
+                    jobs[i].step.query, scores.log_probs_NV[n], scores.top_ids_NK[n]
+                )
+                parts[i] = Outcome(memory, suggested)
+        return parts
+
+    def _complete(self, number: int, job: _Job, part: _Part) -> None:
+        """Hand a job its part: an answer, an error, or what its next chunk goes on from."""
+        if isinstance(part, Memory):
+            job.memory = part
+            return
+        if isinstance(part, Exception):
+            self._scheduler.cancel(number)
+        if job.answer.done():  # its client is gone
+            return
+        if isinstance(part, Exception):
+            job.answer.set_exception(part)
+        else:
+            job.answer.set_result(part)

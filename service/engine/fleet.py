@@ -1,0 +1,74 @@
+"""The engines of all models, each loaded when first asked for.
+
+Must not know: sessions, HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from models.bundle import Bundle
+from models.errors import UnknownModelError
+from models.repository import Repository
+from service.engine.engine import Engine
+from service.engine.runner import Runner, check_provider
+from service.engine.scheduler import Limits
+from service.errors import StartError
+from service.settings import Settings
+
+PREFERRED_MODEL = "keyboard-en"
+
+
+class Fleet:
+    """Finds the engine of a model and version; the default one is there from the start."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Settle which model is the default; StartError where that cannot be told."""
+        check_provider(settings.provider)
+        self.repository = Repository(settings.models)
+        self.default_model = settings.model or self._only_model()
+        self._settings = settings
+        self._engines: dict[tuple[str, int], Engine] = {}
+        self._loading = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Load the default model, so that the first request need not wait for it."""
+        await self.engine()
+
+    async def engine(self, model: str | None = None, version: int | None = None) -> Engine:
+        """The engine of a model; the default model and its newest version where none is named.
+
+        Raises UnknownModelError, UnknownVersionError, or what is wrong with the bundle.
+        """
+        key = self.repository.resolve(model or self.default_model, version)
+        if key not in self._engines:
+            async with self._loading:
+                if key not in self._engines:
+                    self._engines[key] = await asyncio.to_thread(self._load, *key)
+        return self._engines[key]
+
+    async def stop(self) -> None:
+        """Let every engine finish what it has."""
+        await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
+
+    def _load(self, name: str, version: int) -> Engine:
+        settings = self._settings
+        bundle: Bundle = self.repository.load(name, version)
+        limits = Limits(
+            settings.max_batch, settings.prefill_batch, settings.prefill_chunk, settings.max_queue
+        )
+        return Engine(bundle, Runner(bundle, settings.provider, settings.threads), limits)
+
+    def _only_model(self) -> str:
+        try:
+            names = self.repository.names()
+        except UnknownModelError as error:
+            raise StartError(f"NEXTWORD_MODELS: {error}") from error
+        if PREFERRED_MODEL in names:
+            return PREFERRED_MODEL
+        if len(names) != 1:
+            found = f"holds {', '.join(names)}" if names else "holds no model"
+            raise StartError(
+                f"{self.repository.root} {found}: name the default one in NEXTWORD_MODEL"
+            )
+        return names[0]

@@ -1,0 +1,85 @@
+"""The service's configuration: environment variables, typed, checked once at start.
+
+Must not know: anything that uses it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.errors import StartError
+
+PREFIX = "NEXTWORD_"
+SHIPPED_MODELS = Path(__file__).parent.parent / "models" / "repository"
+
+_Count = Annotated[int, Field(ge=1)]
+_Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Every `NEXTWORD_*` variable, documented in service/README.md."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    models: Path = SHIPPED_MODELS
+    """The model repository folder."""
+    model: str | None = None
+    """The default model; without it the only one there is, or `keyboard-en`."""
+    provider: Literal["cpu", "cuda"] = "cpu"
+    """What runs the graphs. There is no fallback from one to the other."""
+    store: Literal["memory"] = "memory"
+    """Where sessions are kept."""
+    threads: _Count = 1
+    """Threads that one graph call uses."""
+    max_batch: _Count = 128
+    """Rows of a batch of single steps."""
+    prefill_batch: _Count = 8
+    """Rows of a batch of long texts."""
+    prefill_chunk: _Count = 32
+    """Tokens of a long text read before single steps get their turn."""
+    max_queue: _Count = 10_000
+    """Steps that may wait; more are answered 503."""
+    max_body_bytes: _Count = 1_048_576
+    """Largest request body; a larger one is answered 413."""
+    max_tokens: _Count = 65_536
+    """Longest text of a session or a request, in tokens."""
+    max_texts: _Count = 256
+    """Texts in one stateless request."""
+    max_sessions: _Count = 100_000
+    """Sessions held at once; one more is answered 503."""
+    session_idle_ttl_s: _Seconds = 3600.0
+    """Seconds a session lives without being used; also the longest `ttl_s` a client may ask."""
+    session_marks: _Count = 8
+    """Recent states kept a session, so that rewinding a few words replays nothing."""
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the environment; StartError names an unknown or unusable variable."""
+    environment = os.environ if environment is None else environment
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in sorted(environment):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise StartError(f"unknown setting {name}{_nearest(name.upper(), known)}")
+    values = {
+        name.upper().removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.upper().startswith(PREFIX)
+    }
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = PREFIX + str(first["loc"][0]).upper()
+        raise StartError(f"{setting}={first['input']!r}: {first['msg']}") from error
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    found = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {found[0]}?)" if found else f"; there are {', '.join(known)}"
