@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 import uvicorn
 
 from models.errors import BundleError
+from service.api.dependencies import Parts
 from service.app import create_app
 from service.errors import StartError
 from service.settings import Settings, read_settings
@@ -27,11 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parsed = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end it in order, status 0
     try:
         settings = read_settings()
         listener = _listen(parsed.host, parsed.port)
         with listener, contextlib.suppress(KeyboardInterrupt):
-            _serve(settings, listener)
+            asyncio.run(_serve(settings, listener))
+        print("nextword stopped", flush=True)
     except (StartError, BundleError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -43,16 +48,21 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), backlog=2048)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if isinstance(number, int) and number > 0 else str(error)
         raise StartError(f"cannot listen on {host}:{port}: {reason}") from error
 
 
-def _serve(settings: Settings, listener: socket.socket) -> None:
-    config = uvicorn.Config(create_app(settings), access_log=False, lifespan="on")
-    server = uvicorn.Server(config)
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    """Load the default model first, so that what is wrong with it is one line and no traceback."""
+    app = create_app(settings)
+    parts: Parts = app.state.parts
+    await parts.fleet.start()
     host, port = listener.getsockname()[:2]
-    print(f"nextword on http://{host}:{port}", flush=True)
-    asyncio.run(server.serve(sockets=[listener]))
+    model = parts.fleet.default_model
+    print(f"nextword serves {model} on http://{host}:{port}", flush=True)
+    config = uvicorn.Config(app, access_log=False, lifespan="on", log_level="warning")
+    await uvicorn.Server(config).serve(sockets=[listener])
 
 
 if __name__ == "__main__":

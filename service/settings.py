@@ -63,15 +63,13 @@ class Settings(BaseSettings):
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read and check the environment; StartError names an unknown or unusable variable."""
     environment = os.environ if environment is None else environment
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    for name in sorted(environment):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise StartError(f"unknown setting {name}{_nearest(name.upper(), known)}")
     values = {
         name.upper().removeprefix(PREFIX).lower(): value
         for name, value in environment.items()
         if name.upper().startswith(PREFIX)
     }
+    for key in sorted(values.keys() - Settings.model_fields.keys()):
+        raise StartError(f"unknown setting {PREFIX}{key.upper()}{_nearest(key)}")
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -80,6 +78,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise StartError(f"{setting}={first['input']!r}: {first['msg']}") from error
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    found = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {found[0]}?)" if found else f"; there are {', '.join(known)}"
+def _nearest(key: str) -> str:
+    known = list(Settings.model_fields)
+    names = [PREFIX + name.upper() for name in difflib.get_close_matches(key, known, n=1) or known]
+    return f" (did you mean {names[0]}?)" if len(names) == 1 else f"; there are {', '.join(names)}"

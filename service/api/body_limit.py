@@ -26,12 +26,15 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         messages: list[Message] = []
-        size, more = _declared_size(scope), True
-        while more and size <= self._max_bytes:
-            messages.append(await receive())
-            more = messages[-1].get("more_body", False)
-            size = max(size, sum(len(message.get("body", b"")) for message in messages))
-        if size > self._max_bytes:
+        received, more = 0, True
+        too_large = _declared_size(scope) > self._max_bytes
+        while more and not too_large:
+            message = await receive()
+            messages.append(message)
+            more = message.get("more_body", False)
+            received += len(message.get("body", b""))
+            too_large = received > self._max_bytes
+        if too_large:
             error = BodyTooLargeError(f"the body is over {self._max_bytes} bytes")
             await service_problem(error)(scope, receive, send)
             return

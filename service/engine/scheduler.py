@@ -10,7 +10,7 @@ A job is a number of tokens to read, and then one answer. The rules:
 | no tokens, no delay | a job with nothing to read (only an answer wanted) counts as a single step |
 | bounded | a job that would be one too many is refused before anything changes |
 | a job runs once at a time | it is out of the queue while its batch runs, and back at its end after |
-| leaving is free | a cancelled job is forgotten at once, or when the batch it runs in is done |
+| leaving is free | a cancelled job no longer counts; it is forgotten at once, or when the batch it runs in is done |
 """  # noqa: E501 - a table's rows do not wrap
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Scheduler:
         self._prefill_turn = False
 
     def __len__(self) -> int:
-        """How many jobs are waiting or running."""
-        return len(self._waiting) + len(self._running)
+        """How many jobs are waiting or running for somebody."""
+        return len(self._waiting) + len(self._running) - len(self._cancelled)
 
     def add(self, job: int, tokens: int) -> None:
         """Queue a job of `tokens` tokens; QueueFullError where too many wait already."""

@@ -1,0 +1,304 @@
+"""Sessions: text sync, advance, retries, expiry, bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import BundleError, TextError, UnknownVersionError, VocabularyError
+from service.engine.fleet import Fleet
+from service.errors import (
+    ExpiredSessionError,
+    KeyReusedError,
+    ServiceError,
+    SessionsFullError,
+    StaleStepError,
+    TextTooLongError,
+    UnknownSessionError,
+)
+from service.sessions.ids import IdMint
+from service.sessions.keeper import Advance, Keeper, Rules
+from service.sessions.memory import MemoryStore
+from service.sessions.session import Session
+
+RULES = Rules(idle_ttl_s=60, max_tokens=50, max_marks=3)
+TEXT = "Anna saw the dogs by the lake"
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The keeper's time."""
+    return Clock()
+
+
+@pytest.fixture
+def keeper(fleet: Fleet, clock: Clock) -> Keeper:
+    """A keeper with room for three sessions."""
+    return Keeper(fleet, MemoryStore(3), IdMint(b"secret"), RULES, clock)
+
+
+async def opened(keeper: Keeper, text: str = "") -> Session:
+    """A new session on a text."""
+    session, _ = await keeper.open(None, None, text, 3, None)
+    return session
+
+
+def advance(text: str, at: int | None = None, key: str | None = None) -> Advance:
+    """An advance by text."""
+    return Advance(text, None, 3, at, key)
+
+
+async def assert_as_fresh(keeper: Keeper, session: Session) -> None:
+    """A session is bit for bit what a fresh one is that read the same token ids."""
+    fresh, _ = await keeper.open(None, None, "", 3, None)
+    if session.token_ids:
+        await keeper.advance(fresh.id, Advance(None, list(session.token_ids), 3))
+    keeper.close(fresh.id)
+    arrays = zip(session.memory.state, fresh.memory.state, strict=True)
+    assert all(np.array_equal(a, b) for a, b in arrays)
+    assert np.array_equal(session.memory.hidden, fresh.memory.hidden)
+
+
+async def test_a_session_opens_on_the_newest_version(keeper: Keeper) -> None:
+    """Version 2 of two; an older one can be named, an unknown one not."""
+    session = await opened(keeper)
+    assert ("talker", 2, 0) == (session.model, session.version, session.position)
+    older, _ = await keeper.open("talker", 1, "", 3, None)
+    assert 1 == older.version
+    with pytest.raises(UnknownVersionError):
+        await keeper.open("talker", 3, "", 3, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "pending"),
+    [
+        ("", 0, ""),
+        ("Ann", 0, "Ann"),
+        ("Anna ", 1, ""),
+        ("Anna saw th", 2, "th"),
+        ("Anna saw the dogs.", 5, ""),
+        ("Anna saw the dogs.\n", 6, ""),
+        ("Anna saw the Zebra", 3, "Zebra"),
+        ("Anna saw the Zebra ", 4, ""),
+    ],
+)
+async def test_a_text_box_is_read_up_to_its_partial_word(
+    keeper: Keeper, text: str, position: int, pending: str
+) -> None:
+    """The trailing partial word waits, and the text comes back as it was typed."""
+    session = await opened(keeper)
+    _, answer = await keeper.sync_text(session.id, text, 3)
+    assert (position, pending) == (answer.position, answer.pending)
+    assert text == keeper.find(session.id).text
+
+
+async def test_completions_start_with_the_partial_word(keeper: Keeper) -> None:
+    """ "th" offers "the" and nothing that begins otherwise."""
+    session = await opened(keeper)
+    _, answer = await keeper.sync_text(session.id, "Anna saw TH", 9)
+    assert ["the"] == [p.word for p in answer.predictions]
+
+
+EDITS = st.lists(
+    st.one_of(
+        st.text("Ann saw. dogs\n 'x", max_size=30),
+        st.tuples(st.integers(0, 40), st.integers(0, 40), st.text("the dog.\n '", max_size=8)),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+async def test_any_edit_is_exact(keeper: Keeper) -> None:
+    """Typing, deleting, pasting anywhere: always what a fresh session on that text would be."""
+    session = await opened(keeper)
+
+    async def play(edits: Sequence[str | tuple[int, int, str]]) -> None:
+        text = ""
+        for edit in edits:
+            text = edit if isinstance(edit, str) else text[: edit[0]] + edit[2] + text[edit[1] :]
+            await keeper.sync_text(session.id, text, 3)
+            engine = await keeper._fleet.engine()
+            cut = engine.tokenizer.cut(text)
+            assert engine.tokenizer.encode(cut.finished) == session.token_ids
+            await assert_as_fresh(keeper, session)
+
+    loop = asyncio.get_running_loop()
+
+    @given(EDITS)
+    def check(edits: list[str | tuple[int, int, str]]) -> None:
+        asyncio.run_coroutine_threadsafe(play(edits), loop).result(timeout=60)
+
+    await asyncio.to_thread(check)
+
+
+async def test_typing_on_reads_only_what_is_new(keeper: Keeper) -> None:
+    """The planned change of one more word has one token to read; a deleted word has none."""
+    session = await opened(keeper, TEXT)
+    engine = await keeper._fleet.engine()
+    tokenizer = engine.tokenizer
+    longer = f"{TEXT}, and "
+    edit = session.edit_to(tokenizer, longer, tokenizer.cut(longer))
+    assert (7, 2) == (edit.keep, len(edit.token_ids))
+    await keeper.sync_text(session.id, longer, 3)
+    edit = session.edit_to(tokenizer, f"{TEXT} ", tokenizer.cut(f"{TEXT} "))
+    assert (7, []) == (edit.keep, edit.token_ids)
+
+
+async def test_advance_by_words_equals_the_text_as_a_whole(keeper: Keeper) -> None:
+    """Words, and words with their spaces, come to the same session."""
+    whole = await opened(keeper, TEXT)
+    session = await opened(keeper, "Anna saw")
+    await keeper.advance(session.id, advance("the dogs"))
+    await keeper.advance(session.id, advance(" by the lake "))
+    assert whole.token_ids == session.token_ids
+    await assert_as_fresh(keeper, session)
+
+
+async def test_a_chosen_suggestion_replaces_the_partial_word(keeper: Keeper) -> None:
+    """ "th" pending and "the" advanced make "the", not "th the"."""
+    session = await opened(keeper)
+    await keeper.sync_text(session.id, "Anna saw th", 3)
+    await keeper.advance(session.id, advance("the"))
+    assert ("Anna saw the", "") == (session.text, session.pending)
+
+
+async def test_advance_by_token_ids_spells_them_out(keeper: Keeper) -> None:
+    """The text grows by what the ids stand for."""
+    session = await opened(keeper, "Anna")
+    ids = (await keeper._fleet.engine()).tokenizer.encode("Anna saw the dogs.\nBen")[1:]
+    await keeper.advance(session.id, Advance(None, ids, 3))
+    assert "Anna saw the dogs.\nBen" == session.text
+
+
+async def test_the_same_step_sent_twice_is_applied_once(keeper: Keeper) -> None:
+    """With `at` or with a key, the second answer is the first one again."""
+    session = await opened(keeper, "Anna")
+    for step in (advance("saw", at=1), advance("the", key="a"), advance("dogs", 3, key="b")):
+        _, first, replayed_first = await keeper.advance(session.id, step)
+        _, second, replayed_second = await keeper.advance(session.id, step)
+        assert first == second
+        assert (False, True) == (replayed_first, replayed_second)
+    assert "Anna saw the dogs" == session.text
+
+
+async def test_two_copies_at_once_are_applied_once(keeper: Keeper) -> None:
+    """They wait for each other; one runs, one is a replay."""
+    session = await opened(keeper, "Anna")
+    results = await asyncio.gather(
+        *(keeper.advance(session.id, advance("saw", at=1)) for _ in range(2))
+    )
+    assert [False, True] == sorted(replayed for _, _, replayed in results)
+    assert "Anna saw" == session.text
+
+
+async def test_a_stale_step_is_refused_with_the_position(keeper: Keeper) -> None:
+    """Another step at an old position, or one from the future, changes nothing."""
+    session = await opened(keeper, "Anna")
+    await keeper.advance(session.id, advance("saw", at=1))
+    for stale in (advance("sees", at=1), advance("the", at=3)):
+        with pytest.raises(StaleStepError) as caught:
+            await keeper.advance(session.id, stale)
+        assert {"position": 2} == caught.value.extra
+    assert "Anna saw" == session.text
+
+
+async def test_a_key_with_another_body_is_refused(keeper: Keeper) -> None:
+    """The key belongs to the step it came with first."""
+    session = await opened(keeper, "Anna")
+    await keeper.advance(session.id, advance("saw", key="a"))
+    with pytest.raises(KeyReusedError):
+        await keeper.advance(session.id, advance("sees", key="a"))
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        (advance(""), TextError),
+        (advance("  "), TextError),
+        (advance("a\0b"), TextError),
+        (advance("\ud800"), TextError),
+        (advance("dog " * 60), TextTooLongError),
+        (Advance(None, [34], 3), VocabularyError),
+        (Advance(None, [-1], 3), VocabularyError),
+    ],
+)
+async def test_a_refused_step_leaves_the_session_as_it_was(
+    keeper: Keeper, step: Advance, error: type[ServiceError | BundleError]
+) -> None:
+    """Text, tokens and memory are untouched."""
+    session = await opened(keeper, TEXT)
+    with pytest.raises(error):
+        await keeper.advance(session.id, step)
+    assert (TEXT, 7) == (session.text, session.position)
+    await assert_as_fresh(keeper, session)
+
+
+async def test_looking_changes_nothing(keeper: Keeper) -> None:
+    """Predictions with another k or prefix leave position, text and pending alone."""
+    session = await opened(keeper)
+    await keeper.sync_text(session.id, "Anna s", 3)
+    assert ["the"] == [p.word for p in await keeper.predictions(session.id, 3, "the")]
+    found = [p.word for p in await keeper.predictions(session.id, 9, "")]
+    assert found
+    assert all(word.startswith("s") for word in found)
+    assert ("Anna s", "s", 1) == (session.text, session.pending, session.position)
+
+
+async def test_an_idle_session_expires_and_use_prolongs_it(keeper: Keeper, clock: Clock) -> None:
+    """Expired is told apart from deleted and from never there."""
+    session = await opened(keeper, "Anna")
+    clock.now_s += 59
+    await keeper.sync_text(session.id, "Anna saw ", 3)
+    clock.now_s += 59
+    assert "Anna saw " == keeper.find(session.id).text
+    clock.now_s += 2
+    for _ in range(2):
+        with pytest.raises(ExpiredSessionError):
+            keeper.find(session.id)
+    with pytest.raises(UnknownSessionError):
+        keeper.find(IdMint(b"other").make(clock.now_s, 60))
+
+
+async def test_a_deleted_session_is_unknown(keeper: Keeper) -> None:
+    """Also to a step that was waiting for its turn."""
+    session = await opened(keeper, "Anna")
+    async with session.turn:
+        waiting = asyncio.create_task(keeper.advance(session.id, advance("saw")))
+        await asyncio.sleep(0)
+        keeper.close(session.id)
+    with pytest.raises(UnknownSessionError):
+        await waiting
+
+
+async def test_a_client_may_ask_for_a_shorter_life_only(keeper: Keeper) -> None:
+    """The server's limit stands above `ttl_s`."""
+    short, _ = await keeper.open(None, None, "", 3, 5)
+    long, _ = await keeper.open(None, None, "", 3, 5000)
+    assert (1_005, 1_060) == (short.expires_at_s, long.expires_at_s)
+
+
+async def test_there_is_room_for_so_many_sessions_only(keeper: Keeper, clock: Clock) -> None:
+    """A fourth of three is refused, until the sweep has cleared expired ones away."""
+    for _ in range(3):
+        await opened(keeper)
+    with pytest.raises(SessionsFullError):
+        await opened(keeper)
+    clock.now_s += 61
+    assert 3 == keeper.sweep()
+    assert 0 == (await opened(keeper)).position

@@ -1,0 +1,66 @@
+"""The guards before and behind onnxruntime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.bundle import Bundle
+from service.engine.runner import Memory, Runner
+from service.errors import ModelFaultError, StartError
+
+
+def read_one(runner: Runner, ids: list[int]) -> Memory:
+    """Read one row from the beginning."""
+    [memory] = runner.read([ids], [runner.initial_state()])
+    assert isinstance(memory, Memory)
+    return memory
+
+
+@pytest.mark.parametrize("rows", [[], [[]], [[1], []]])
+def test_nothing_to_read_is_refused(runner: Runner, rows: list[list[int]]) -> None:
+    """The kernels abort the process on an empty batch or row; they never see one."""
+    with pytest.raises(ModelFaultError, match="must hold something"):
+        runner.read(rows, [runner.initial_state() for _ in rows])
+
+
+@pytest.mark.parametrize("token_id", [-1, 34, 2**40])
+def test_ids_outside_the_vocabulary_are_refused(runner: Runner, token_id: int) -> None:
+    """Gather would take a negative one without a word."""
+    with pytest.raises(ModelFaultError, match="outside the vocabulary"):
+        runner.read([[1, token_id]], [runner.initial_state()])
+
+
+def test_a_poisoned_state_fails_its_own_row_only(runner: Runner) -> None:
+    """The row with a NaN gets an error; its neighbour gets what it would have got alone."""
+    poisoned = tuple(np.full_like(part, np.nan) for part in runner.initial_state())
+    bad, good = runner.read([[3], [3]], [poisoned, runner.initial_state()])
+    assert isinstance(bad, ModelFaultError)
+    assert isinstance(good, Memory)
+    assert np.array_equal(read_one(runner, [3]).hidden, good.hidden)
+
+
+def test_scores_need_a_row_and_a_number(runner: Runner) -> None:
+    """An empty batch and a hidden of NaN are refused."""
+    with pytest.raises(ModelFaultError, match="must hold something"):
+        runner.score([], 3)
+    with pytest.raises(ModelFaultError, match="no numbers"):
+        runner.score([np.full(16, np.nan, np.float32)], 3)
+
+
+def test_k_may_exceed_the_vocabulary(runner: Runner) -> None:
+    """Then all tokens are ranked."""
+    memory = read_one(runner, [3])
+    assert (1, 34) == runner.score([memory.hidden], 1000).top_ids_NK.shape
+
+
+def test_results_do_not_share_memory_with_the_batch(runner: Runner) -> None:
+    """A session keeps its own row, not the whole batch it was in."""
+    memories = runner.read([[3], [4]], [runner.initial_state()] * 2)
+    assert all(isinstance(m, Memory) and m.hidden.base is None for m in memories)
+
+
+def test_cuda_without_a_gpu_is_a_clear_error(bundle: Bundle) -> None:
+    """There is no silent fallback to the CPU."""
+    with pytest.raises(StartError, match=r"NEXTWORD_PROVIDER=cuda needs .*nextword\[gpu\]"):
+        Runner(bundle, "cuda", 1)
