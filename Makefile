@@ -4,13 +4,15 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: serve test check fmt clean
+.PHONY: serve test setup check fmt clean
 
 serve: .venv/.serve ## set up without torch, and serve the shipped model
 	$(BIN)/python -m service --host $(HOST) --port $(PORT)
 
 test: .venv/.dev ## set up, and run every test
 	$(BIN)/python -m pytest --cov
+
+setup: .venv/.dev ## set up everything, torch included, in .venv
 
 check: .venv/.dev ## lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -45,12 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _listen(host: str, port: int) -> socket.socket:
     """Take the port; StartError where somebody has it, before any model is loaded."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         number = getattr(error, "errno", None)
         reason = os.strerror(number) if isinstance(number, int) and number > 0 else str(error)
         raise StartError(f"cannot listen on {host}:{port}: {reason}") from error
+    # Connections inherit this. Event loops set it only on sockets they made themselves, and without
+    # it an answer's body waits 40 ms for its headers to be acknowledged.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:

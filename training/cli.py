@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="how weights lie in the file (default: %(default)s)")  # fmt: skip
     export.add_argument("--licence", default="", help="a sentence for the model card")
     export.add_argument("--licence-file", type=Path, help="a licence text for the model card")
+    export.add_argument("--test", type=Path, help="a text whose figures go into the model card")
     export.add_argument("--single-file", action="store_true", help="add both graphs as one file")
     export.add_argument("--triton", action="store_true", help="also write Triton's config.pbtxt")
     export.set_defaults(run=_export)
@@ -98,11 +99,10 @@ def _train(parsed: argparse.Namespace) -> None:
 
 def _evaluate(parsed: argparse.Namespace) -> None:
     from training.checkpoint import load_run
-    from training.corpus import read_lines
     from training.evaluate import evaluate
     from training.scorer import OnnxScorer, Scorer, TorchScorer
 
-    text = "\n".join(read_lines(parsed.data)) + "\n"
+    text = _read_text(parsed.data)
     scorer: Scorer
     if (parsed.model / bundle.MANIFEST_FILE).exists():
         loaded = bundle.load(parsed.model)
@@ -115,20 +115,24 @@ def _evaluate(parsed: argparse.Namespace) -> None:
 
 
 def _export(parsed: argparse.Namespace) -> None:
-    from training.export import export_run
+    from training.export import Packing, export_run
 
-    folder = export_run(
-        parsed.run_folder,
-        parsed.to,
-        parsed.name,
-        parsed.version,
+    packing = Packing(
         storage=parsed.weights,
         licence=parsed.licence,
         licence_text=_read_licence(parsed.licence_file),
+        test_text=None if parsed.test is None else _read_text(parsed.test),
         single_file=parsed.single_file,
         triton=parsed.triton,
     )
+    folder = export_run(parsed.run_folder, parsed.to, parsed.name, parsed.version, packing)
     print(f"wrote {folder}")
+
+
+def _read_text(path: Path) -> str:
+    from training.corpus import read_lines
+
+    return "\n".join(read_lines(path)) + "\n"
 
 
 def _read_licence(path: Path | None) -> str:

@@ -5,6 +5,7 @@ Must not know: corpora, optimisers.
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from models.text import Tokenizer
 from training.card import model_card
 from training.checkpoint import load_run
 from training.errors import ParityError
+from training.evaluate import Evaluation, evaluate
 from training.graphs import (
     Storage,
     head_graph,
@@ -38,17 +40,24 @@ _PARITY_CALLS = ((1, 1, 1), (5, 1, 3), (17, 9, 2), (1, 1, 1), (4, 12, 7))
 """Row lengths of the calls that are compared, state carried from call to call."""
 
 
+@dataclass(frozen=True)
+class Packing:
+    """How a bundle is packed, and what its card says besides."""
+
+    storage: Storage = "float32"
+    licence: str = ""
+    licence_text: str = ""
+    test_text: str | None = None
+    """Where given, the exported graphs are evaluated on it, for the card."""
+    single_file: bool = False
+    triton: bool = False
+
+
+DEFAULT_PACKING = Packing()
+
+
 def export_run(
-    run_folder: Path,
-    repository: Path,
-    name: str,
-    version: int,
-    *,
-    storage: Storage = "float32",
-    licence: str = "",
-    licence_text: str = "",
-    single_file: bool = False,
-    triton: bool = False,
+    run_folder: Path, repository: Path, name: str, version: int, packing: Packing = DEFAULT_PACKING
 ) -> Path:
     """Write a run's best model as a bundle and return its folder.
 
@@ -61,19 +70,10 @@ def export_run(
         corpus_sha256=run.info.corpus_sha256,
         steps=int(run.metrics["step"]),
         metrics={"valid_perplexity": round(run.metrics["valid_perplexity"], 3)},
-        licence=licence,
+        licence=packing.licence,
     )
     manifest = describe(run.model, name, version, provenance)
-    return write_bundle(
-        run.model,
-        run.tokenizer,
-        manifest,
-        repository,
-        storage=storage,
-        licence_text=licence_text,
-        single_file=single_file or triton,
-        triton=triton,
-    )
+    return write_bundle(run.model, run.tokenizer, manifest, repository, packing)
 
 
 def describe(model: LanguageModel, name: str, version: int, provenance: Provenance) -> Manifest:
@@ -105,31 +105,39 @@ def write_bundle(
     tokenizer: Tokenizer,
     manifest: Manifest,
     repository: Path,
-    *,
-    storage: Storage = "float32",
-    licence_text: str = "",
-    single_file: bool = False,
-    triton: bool = False,
+    packing: Packing = DEFAULT_PACKING,
 ) -> Path:
     """Build the graphs, hold them against torch, save the bundle; ParityError if they differ."""
+    storage = packing.storage
     round_weights(model, storage)
     recurrent, head = recurrent_graph(model, storage), head_graph(model, storage)
-    difference = check_parity(
-        TorchScorer(model), OnnxScorer(recurrent, head), len(tokenizer), manifest.name
-    )
+    scorer = OnnxScorer(recurrent, head)
+    difference = check_parity(TorchScorer(model), scorer, len(tokenizer), manifest.name)
+    if packing.test_text is not None:
+        manifest = _measured(manifest, evaluate(scorer, tokenizer, packing.test_text))
     files = {
         "recurrent.onnx": recurrent,
         "head.onnx": head,
         bundle.TOKENIZER_FILE: tokenizer.to_json().encode(),
-        bundle.CARD_FILE: model_card(manifest, storage, difference, licence_text).encode(),
+        bundle.CARD_FILE: model_card(manifest, storage, difference, packing.licence_text).encode(),
     }
-    if single_file:
+    if packing.single_file or packing.triton:
         files[MERGED_FILE] = merged_graph(model, storage)
     folder = bundle.save(manifest, files, repository)
-    if triton:
+    if packing.triton:
         config = triton_config(manifest)
         (folder.parent / "config.pbtxt").write_text(config, encoding="utf-8")
     return folder
+
+
+def _measured(manifest: Manifest, evaluation: Evaluation) -> Manifest:
+    """The manifest with the figures of a test text among its metrics."""
+    figures = {f"test_{name}": round(value, 4) for name, value in asdict(evaluation).items()}
+    provenance = manifest.provenance
+    metrics = provenance.metrics | figures
+    return manifest.model_copy(
+        update={"provenance": provenance.model_copy(update={"metrics": metrics})}
+    )
 
 
 def check_parity(expected: Scorer, actual: Scorer, vocabulary: int, name: str) -> float:

@@ -90,21 +90,24 @@ class TorchScorer:
     ) -> tuple[Floats, NumpyState]:
         """Read each row to its length; hidden [B, T, D], and the state after each row's length.
 
-        Goes token by token, so that a row's state can be held back at its own end.
+        Stops wherever a row ends, so that the row's state can be held back there.
         """
         ids_TB = torch.from_numpy(ids_BT.T.copy())
         lengths = torch.from_numpy(lengths_B)
         carried = self._model_state(state)
         hidden = []
-        for t, ids_1B in enumerate(ids_TB.split(1)):
-            hidden_1BD, stepped = self._model(ids_1B, carried)
-            running_B1 = (lengths > t)[:, None]
-            hidden.append(hidden_1BD[0] * running_B1)
+        start = 0
+        for end in sorted({*lengths_B.tolist(), len(ids_TB)}):
+            hidden_TBD, stepped = self._model(ids_TB[start:end], carried)
+            running_B1 = (lengths > start)[:, None]
+            hidden.append(hidden_TBD * running_B1)
             carried = tuple(
                 tuple(torch.where(running_B1, new, old) for new, old in zip(*layers, strict=True))
                 for layers in zip(stepped, carried, strict=True)
             )
-        return torch.stack(hidden, 1).numpy(), [part[None].numpy() for part in _parts(carried)]
+            start = end
+        hidden_BTD = torch.cat(hidden).transpose(0, 1).numpy()
+        return hidden_BTD, [part[None].numpy() for part in _parts(carried)]
 
     @torch.no_grad()
     def log_probs(self, hidden_ND: Floats) -> Floats:

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.__main__ import _listen
 from tests.e2e.server import Server, run_service
 
 
@@ -55,6 +56,12 @@ def test_a_broken_bundle_keeps_the_service_from_starting(
     ended = run_service({"NEXTWORD_MODELS": str(tmp_path)}, "--port", "0")
     assert 2 == ended.returncode
     assert "error: head.onnx is not the file that was saved: its sha256 differs" in ended.stderr
+
+
+def test_answers_are_not_held_back_by_the_network_stack() -> None:
+    """Without TCP_NODELAY every answer on a kept connection takes 40 ms longer."""
+    with _listen("127.0.0.1", 0) as listener:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_it_stops_when_told_to(served_models: Path) -> None:
