@@ -7,6 +7,7 @@ Must not know: torch, onnxruntime, HTTP, how a model is trained or run.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -161,6 +162,7 @@ def save(manifest: Manifest, files: Mapping[str, bytes], repository: Path) -> Pa
         for name, content in sorted(files.items())
     }
     complete = manifest.model_copy(update={"files": entries})
+    created = not target.parent.exists()
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{manifest.version}.", dir=target.parent))
     try:
@@ -177,6 +179,9 @@ def save(manifest: Manifest, files: Mapping[str, bytes], repository: Path) -> Pa
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        if created:
+            with contextlib.suppress(OSError):  # there is a bundle in it
+                target.parent.rmdir()
     return target
 
 
@@ -185,30 +190,47 @@ def _read_manifest_text(folder: Path) -> bytes:
         return (folder / MANIFEST_FILE).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise BundleFormatError(f"{folder} is not a bundle: it has no {MANIFEST_FILE}") from None
+    except OSError as error:
+        raise BundleFormatError(f"{folder / MANIFEST_FILE}: {error.strerror}") from error
 
 
 def _parse_manifest(text: bytes) -> Manifest:
     try:
-        values: Any = json.loads(text)
-    except ValueError as error:
+        values: Any = json.loads(text, object_pairs_hook=_without_twins)
+    except (ValueError, RecursionError) as error:
         raise BundleFormatError(f"{MANIFEST_FILE} is not JSON: {error}") from error
-    if not isinstance(values, dict) or not isinstance(values.get("format_version"), int):
+    if not isinstance(values, dict) or type(values.get("format_version")) is not int:
         raise BundleFormatError(f"{MANIFEST_FILE} names no format_version")
     if values["format_version"] > FORMAT_VERSION:
         raise NewerFormatError(
             f"format_version {values['format_version']} is newer than {FORMAT_VERSION}, the "
             "newest this nextword reads: update nextword"
         )
-    try:
-        manifest = Manifest.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise BundleFormatError(f"{MANIFEST_FILE}: {place}: {first['msg']}") from error
+    manifest = check_manifest(values)
     for name in manifest.files:
         _safe(name)
     _check_names(manifest)
     return manifest
+
+
+def check_manifest(values: Mapping[str, Any]) -> Manifest:
+    """Turn plain values into a Manifest; BundleFormatError names the first that is wrong."""
+    try:
+        return Manifest.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BundleFormatError(f"{MANIFEST_FILE}: {place}: {first['msg']}") from error
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, unless it names something twice: readers would disagree on which counts."""
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        names = [name for name, _ in pairs]
+        twin = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twin!r} stands twice")
+    return values
 
 
 def _check_names(manifest: Manifest) -> None:
@@ -230,7 +252,7 @@ def _safe(name: str) -> str:
 
 def _read_file(folder: Path, name: str, entry: FileEntry) -> bytes:
     path = folder / name
-    if path.is_symlink() and path.resolve().parent != folder.resolve():
+    if path.is_symlink() and Path(os.path.realpath(path)).parent != folder.resolve():
         raise UnsafePathError(f"{name} is a link that leads out of the bundle's folder")
     try:
         if path.stat().st_size != entry.size:
@@ -238,8 +260,8 @@ def _read_file(folder: Path, name: str, entry: FileEntry) -> bytes:
         content = path.read_bytes()
     except FileNotFoundError:
         raise MissingFileError(f"{name} is missing from {folder}") from None
-    except IsADirectoryError:
-        raise MissingFileError(f"{name} is a folder, not a file") from None
+    except OSError as error:
+        raise MissingFileError(f"{name} cannot be read: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise AlteredFileError(f"{name} is not the file that was saved: its sha256 differs")
     return content

@@ -68,7 +68,7 @@ def _parse(name: str, content: bytes) -> onnx.GraphProto:
     for node in _nodes(model):
         if node.domain not in ALLOWED_DOMAINS:
             raise GraphError(f"{name} uses the operator {node.domain}.{node.op_type}")
-    for tensor in model.graph.initializer:
+    for tensor in _tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL:
             raise GraphError(f"{name} keeps {tensor.name} in another file")
     try:
@@ -88,6 +88,18 @@ def _nodes(model: onnx.ModelProto) -> Iterable[onnx.NodeProto]:
             pending += attribute.g.node
             for graph in attribute.graphs:
                 pending += graph.node
+
+
+def _tensors(model: onnx.ModelProto) -> Iterable[onnx.TensorProto]:
+    """All weights and constants, those inside control flow and local functions included."""
+    yield from model.graph.initializer
+    for node in _nodes(model):
+        for attribute in node.attribute:
+            yield attribute.t
+            yield from attribute.tensors
+            yield from attribute.g.initializer
+            for graph in attribute.graphs:
+                yield from graph.initializer
 
 
 def _expect(

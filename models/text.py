@@ -72,8 +72,8 @@ class Tokenizer:
         """Wrap a Hugging Face tokenizer; TokenizerError where it is not one of ours."""
         self._hf = hf
         self._vocab: dict[str, int] = hf.get_vocab()
-        self.mode: Mode = _mode_of(hf)
         self.tokens: tuple[str, ...] = _tokens_by_id(self._vocab)
+        self.mode: Mode = _mode_of(hf)
         self.unknown_id = CONTROL_TOKENS.index(UNKNOWN)
         self.newline_id = CONTROL_TOKENS.index(NEWLINE)
 
@@ -256,21 +256,21 @@ class WordIndex:
 
         `spaced` leaves out the glued twins, for a place known to stand behind white space.
         """
-        return (self._spaced if spaced else self._any).starting_with(prefix.lower())
+        return (self._spaced if spaced else self._any).starting_with(_folded(prefix))
 
 
 class _SortedWords:
     """Word ids sorted by their lower-cased spelling, so that a prefix is one slice."""
 
     def __init__(self, ids: Sequence[int], shown: Sequence[str]) -> None:
-        ranked = sorted((shown[i].lower(), i) for i in ids)
+        ranked = sorted((_folded(shown[i]), i) for i in ids)
         self._keys = [key for key, _ in ranked]
         self._ids = np.array([i for _, i in ranked], dtype=np.int64)
         self._ids.flags.writeable = False
 
     def starting_with(self, prefix: str) -> NDArray[np.int64]:
         first = bisect_left(self._keys, prefix)
-        last = bisect_left(self._keys, prefix + chr(0x10FFFF), lo=first)
+        last = bisect_right(self._keys, prefix, lo=first, key=lambda word: word[: len(prefix)])
         return self._ids[first:last]
 
 
@@ -296,6 +296,11 @@ def _common_prefix(a: str, b: str) -> int:
 
 def _is_word(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN"
+
+
+def _folded(word: str) -> str:
+    """A word in lower case, letter by letter: a final sigma is a sigma."""
+    return "".join(character.lower() for character in word)
 
 
 def _is_shown(token: str) -> bool:

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asyncio.run(_serve(settings, listener))
         print("nextword stopped", flush=True)
     except (StartError, BundleError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from models.errors import TokenizerError
@@ -53,7 +53,10 @@ def create_run(folder: Path, info: RunInfo, tokenizer: Tokenizer) -> None:
     """Lay out a new run folder; RunError where it holds a run already."""
     if (folder / RUN_FILE).exists():
         raise RunError(f"{folder} holds a run already: add --resume, or choose another --out")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: {error.strerror}") from error
     write_whole(folder / TOKENIZER_FILE, tokenizer.to_json().encode())
     described = {
         "recipe": info.recipe,
@@ -90,10 +93,16 @@ def read_tokenizer(folder: Path) -> Tokenizer:
 def load_run(folder: Path) -> Run:
     """Read a run with its best weights; RunError says what is missing."""
     info = read_info(folder)
+    tokenizer = read_tokenizer(folder)
+    if len(tokenizer) != info.config.vocabulary:
+        raise RunError(f"{folder / TOKENIZER_FILE} is not of {info.config.vocabulary} tokens")
     tensors, metadata = read_tensors(folder / BEST_FILE)
     model = LanguageModel(info.config)
-    model.load_state_dict(tensors)
-    return Run(info, read_tokenizer(folder), model.eval(), metadata)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise RunError(f"{folder / BEST_FILE} holds the weights of another model") from error
+    return Run(info, tokenizer, model.eval(), metadata)
 
 
 def save_tensors(
@@ -106,8 +115,6 @@ def save_tensors(
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read what `save_tensors` wrote; RunError where it is missing or broken."""
-    from safetensors import safe_open
-
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get("nextword", "{}"))

@@ -26,11 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         parsed.run(parsed)
-    except (TrainingError, BundleError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except BrokenPipeError:
         return 1
+    except (TrainingError, BundleError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -120,7 +120,7 @@ def _export(parsed: argparse.Namespace) -> None:
     packing = Packing(
         storage=parsed.weights,
         licence=parsed.licence,
-        licence_text=_read_licence(parsed.licence_file),
+        licence_text="" if parsed.licence_file is None else _read_text(parsed.licence_file),
         test_text=None if parsed.test is None else _read_text(parsed.test),
         single_file=parsed.single_file,
         triton=parsed.triton,
@@ -133,15 +133,6 @@ def _read_text(path: Path) -> str:
     from training.corpus import read_lines
 
     return "\n".join(read_lines(path)) + "\n"
-
-
-def _read_licence(path: Path | None) -> str:
-    if path is None:
-        return ""
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise TrainingError(f"{path}: {error.strerror}") from error
 
 
 def _random(parsed: argparse.Namespace) -> None:

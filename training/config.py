@@ -27,7 +27,7 @@ Count = Annotated[int, Field(ge=1)]
 class ModelConfig(BaseModel):
     """The shape of a language model: embedding, recurrent layers, head."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     cell: Cell = "lstm"
     layers: Count = 1

@@ -55,7 +55,7 @@ def load_corpus(folder: Path, mode: Mode, vocabulary: int) -> Corpus:
 def read_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 text file, without their line breaks; CorpusError where unusable."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise CorpusError(f"there is no {path.name} in {path.parent}") from None
     except UnicodeDecodeError as error:

@@ -67,14 +67,14 @@ def evaluate(scorer: Scorer, tokenizer: Tokenizer, text: str) -> Evaluation:
         top1=tally.recall(1),
         top3=tally.recall(3),
         top5=tally.recall(5),
-        keystroke_savings=1 - tally.keys / max(1, tally.letters),
+        keystroke_savings=tally.savings(),
         unknown_rate=float(np.mean(ids == tokenizer.unknown_id)) if len(ids) else 0.0,
     )
 
 
 def dialogues(text: str) -> list[str]:
     """The dialogues of a text: what stands between lines without anything on them."""
-    parts = re.split(r"\n[ \t]*\n", text)
+    parts = re.split(r"\n(?:[ \t]*\n)+", text)
     return [part for part in parts if _WORD.search(part)]
 
 
@@ -113,6 +113,9 @@ class _Tally:
 
     def recall(self, k: int) -> float:
         return self.hits[k - 1] / max(1, self.words)
+
+    def savings(self) -> float:
+        return 1 - self.keys / self.letters if self.letters else 0.0
 
 
 class _Judge:
@@ -153,11 +156,6 @@ class _WordList:
         self._firsts = np.array(firsts, np.int64)
         """Where each word's tokens start in `_ids`."""
 
-    @cached_property
-    def _lowest_id(self) -> NDArray[np.int64]:
-        lowest: NDArray[np.int64] = np.minimum.reduceat(self._ids, self._firsts)
-        return lowest
-
     def judge(self, word: str, log_probs_V: Floats) -> tuple[int | None, int]:
         """The word's rank among all (0 is best, None if it is not there), and the keys it costs.
 
@@ -167,7 +165,7 @@ class _WordList:
         if target is None:
             return None, len(word) + 1
         scores = np.maximum.reduceat(log_probs_V[self._ids], self._firsts)
-        better = self._better(scores, target)
+        better = self._better(scores, target, log_probs_V)
         if len(better) < OFFERED:
             return len(better), 1
         shared = self._shared_prefix(better, word)
@@ -176,12 +174,14 @@ class _WordList:
                 return len(better), typed + 1
         return len(better), len(word) + 1
 
-    def _better(self, scores: Floats, target: int) -> NDArray[np.int64]:
-        """The words ranked before the target; ties go to the lower token id."""
+    def _better(self, scores: Floats, target: int, log_probs_V: Floats) -> NDArray[np.int64]:
+        """The words ranked before the target; ties go to the lower of the ids that tie."""
         above = scores > scores[target]
-        tied = scores == scores[target]
-        if np.count_nonzero(tied) > 1:
-            above |= tied & (self._lowest_id < self._lowest_id[target])
+        if np.count_nonzero(scores == scores[target]) > 1:
+            tied = log_probs_V[self._ids] == scores[target]
+            ids = np.where(tied, self._ids, len(log_probs_V))
+            lowest = np.minimum.reduceat(ids, self._firsts)
+            above |= (scores == scores[target]) & (lowest < lowest[target])
         return np.flatnonzero(above)
 
     def _shared_prefix(self, indices: NDArray[np.int64], word: str) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from models import bundle
-from models.bundle import Architecture, Graphs, Manifest, Provenance, StateTensor
+from models.bundle import Architecture, Manifest, Provenance
 from models.text import Tokenizer
 from training.card import model_card
 from training.checkpoint import load_run
@@ -30,7 +30,7 @@ from training.model import LanguageModel
 from training.scorer import OnnxScorer, Scorer, TorchScorer
 from training.triton import triton_config
 
-MERGED_FILE = "model.onnx"
+RECURRENT_FILE, HEAD_FILE, MERGED_FILE = "recurrent.onnx", "head.onnx", "model.onnx"
 TOLERANCE = 1e-5
 """Largest difference in a log-probability between torch and the exported graphs.."""
 _LAST_PLACES = 4 * float(np.finfo(np.float32).eps)
@@ -77,27 +77,20 @@ def export_run(
 
 
 def describe(model: LanguageModel, name: str, version: int, provenance: Provenance) -> Manifest:
-    """The manifest of a model, its files still to be listed."""
+    """The manifest of a model, its files still to be listed; BundleFormatError on a bad name."""
     config = model.config
-    return Manifest(
-        name=name,
-        version=version,
-        architecture=Architecture(
-            cell=config.cell,
-            layers=config.layers,
-            hidden=config.hidden,
-            embedding=config.embedding,
-            vocabulary=config.vocabulary,
-            tied=config.tied,
-        ),
-        features=config.hidden,
-        state=tuple(
-            StateTensor(name=state, shape=(1, "B", config.hidden)) for state in state_names(model)
-        ),
-        batch_invariant=is_batch_invariant(config.cell),
-        precisions={"float32": Graphs(recurrent="recurrent.onnx", head="head.onnx")},
-        provenance=provenance,
-    )
+    architecture = config.model_dump(include=set(Architecture.model_fields))
+    state = [{"name": part, "shape": (1, "B", config.hidden)} for part in state_names(model)]
+    return bundle.check_manifest({
+        "name": name,
+        "version": version,
+        "architecture": architecture,
+        "features": config.hidden,
+        "state": state,
+        "batch_invariant": is_batch_invariant(config.cell),
+        "precisions": {"float32": {"recurrent": RECURRENT_FILE, "head": HEAD_FILE}},
+        "provenance": provenance,
+    })  # fmt: skip
 
 
 def write_bundle(
@@ -116,8 +109,8 @@ def write_bundle(
     if packing.test_text is not None:
         manifest = _measured(manifest, evaluate(scorer, tokenizer, packing.test_text))
     files = {
-        "recurrent.onnx": recurrent,
-        "head.onnx": head,
+        RECURRENT_FILE: recurrent,
+        HEAD_FILE: head,
         bundle.TOKENIZER_FILE: tokenizer.to_json().encode(),
         bundle.CARD_FILE: model_card(manifest, storage, difference, packing.licence_text).encode(),
     }
@@ -158,8 +151,8 @@ def check_parity(expected: Scorer, actual: Scorer, vocabulary: int, name: str) -
             hidden_BTD, states[i] = scorer.read(ids_BT, lengths_B, states[i])
             scores.append(scorer.log_probs(hidden_BTD[read]))
         excess = np.abs(scores[0] - scores[1]) - _LAST_PLACES * np.abs(scores[0])
-        worst = max(worst, float(excess.max()))
-    if not worst <= TOLERANCE:  # also where it is NaN
+        worst = float(np.maximum(worst, excess.max()))  # keeps a NaN
+    if not worst <= TOLERANCE:
         raise ParityError(
             f"{name}: the exported graphs differ from torch by {worst:.1e} in log-probabilities, "
             f"more than {TOLERANCE:.0e}; nothing was written"

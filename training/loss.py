@@ -58,9 +58,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for h, target, dh_rows in zip(
             h_ND.split(_ROWS), targets[:, None].split(_ROWS), dh.split(_ROWS), strict=True
         ):
-            p = torch.softmax(linear(h, W_VD, b_V), dim=-1)
-            # Floored at -69 nats, so that a bfloat16 zero gives no infinite loss.
-            total -= p.gather(1, target).to(total.dtype).clamp_min(1e-30).log().sum()
+            z = linear(h, W_VD, b_V)
+            p = torch.softmax(z, dim=-1)
+            # log p[target], by way of the likeliest token, whose p cannot vanish.
+            z_best, best = z.max(dim=1, keepdim=True)
+            gap = z.gather(1, target).to(total.dtype) - z_best.to(total.dtype)
+            total -= (gap + p.gather(1, best).to(total.dtype).log()).sum()
             p.scatter_add_(1, target, torch.full_like(target, -1, dtype=dtype))
             dh_rows.copy_(p @ W_VD)
             dW += p.t() @ h

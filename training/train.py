@@ -32,6 +32,8 @@ class Progress:
     best_loss: float = math.inf
     stale: int = 0
     """Validations since the best one."""
+    train_loss: float | None = None
+    """Running mean of the windows' loss."""
 
 
 def train(recipe: str, config: RunConfig, data: Path, out: Path, *, resume: bool = False) -> Path:
@@ -50,7 +52,8 @@ def train(recipe: str, config: RunConfig, data: Path, out: Path, *, resume: bool
     progress = Progress()
     if resume:
         _check_same_run(out, info)
-        _restore(out, stepper, progress)
+        if (out / checkpoint.LAST_FILE).exists():
+            _restore(out, stepper, progress)
     else:
         checkpoint.create_run(out, info, corpus.tokenizer)
     print(_describe(corpus, stepper))
@@ -79,7 +82,6 @@ def _run(
     every = max(1, stepper.total_steps // config.validations)
     tokens_a_step = config.batch * config.bptt
     started, first = time.monotonic(), progress.step
-    smooth = None
     bar = tqdm(total=stepper.total_steps, initial=first, unit="step", dynamic_ncols=True)
     with bar:
         while progress.step < stepper.total_steps and progress.stale < config.patience:
@@ -88,7 +90,8 @@ def _run(
                 stepper.state = stepper.model.initial_state(config.batch)
             loss = stepper.step(progress.step, *windows[position])
             progress.step += 1
-            smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
+            before = loss if progress.train_loss is None else progress.train_loss
+            progress.train_loss = smooth = 0.98 * before + 0.02 * loss
             speed = (progress.step - first) * tokens_a_step / (time.monotonic() - started)
             bar.update()
             bar.set_postfix_str(f"{speed:,.0f} tok/s, ppl {math.exp(smooth):.2f}", refresh=False)
@@ -180,12 +183,20 @@ def _describe(corpus: Corpus, stepper: Stepper) -> str:
     )
 
 
+def _step_of(line: str) -> float:
+    """The step of a log line; infinite where a power cut left only half of it."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        return math.inf
+
+
 class _Log:
     """The run's JSONL log: a line a validation, cut back to the checkpoint on resume."""
 
     def __init__(self, path: Path, keep_until: int) -> None:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= keep_until]
+        kept = [line for line in lines if _step_of(line) <= keep_until]
         checkpoint.write_whole(path, "".join(f"{line}\n" for line in kept).encode())
         self._file = path.open("a", encoding="utf-8")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 
 import httpx
@@ -32,10 +33,10 @@ def test_a_port_in_use_is_named() -> None:
     ],
 )
 def test_an_impossible_configuration_is_one_clear_line(
-    served_models: Path, settings: dict[str, str], message: str
+    models_folder: Path, settings: dict[str, str], message: str
 ) -> None:
     """It says what is wrong and exits with status 2, without a traceback."""
-    ended = run_service({"NEXTWORD_MODELS": str(served_models), **settings}, "--port", "0")
+    ended = run_service({"NEXTWORD_MODELS": str(models_folder), **settings}, "--port", "0")
     assert 2 == ended.returncode
     [line] = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
     assert message in line
@@ -43,12 +44,12 @@ def test_an_impossible_configuration_is_one_clear_line(
 
 
 def test_a_broken_bundle_keeps_the_service_from_starting(
-    served_models: Path, tmp_path: Path
+    models_folder: Path, tmp_path: Path
 ) -> None:
     """A flipped byte in the default model is found before the first request."""
     folder = tmp_path / "talker" / "1"
     folder.mkdir(parents=True)
-    for file in (served_models / "talker" / "1").iterdir():
+    for file in (models_folder / "talker" / "1").iterdir():
         content = bytearray(file.read_bytes())
         if file.name == "head.onnx":
             content[100] ^= 1
@@ -64,9 +65,9 @@ def test_answers_are_not_held_back_by_the_network_stack() -> None:
         assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_it_stops_when_told_to(served_models: Path) -> None:
+def test_it_stops_when_told_to(models_folder: Path) -> None:
     """SIGTERM ends it in order, and its port is free then."""
-    with Server({"NEXTWORD_MODELS": str(served_models)}) as server:
+    with Server({"NEXTWORD_MODELS": str(models_folder)}) as server:
         assert 200 == httpx.get(f"{server.url}/readyz").status_code
         status, output = server.stop()
     assert 0 == status
@@ -75,11 +76,11 @@ def test_it_stops_when_told_to(served_models: Path) -> None:
         httpx.get(f"{server.url}/readyz")
 
 
-def test_sessions_are_bounded_and_expire(served_models: Path) -> None:
+def test_sessions_are_bounded_and_expire(models_folder: Path) -> None:
     """A third of two is told when to come back; an expired one is gone, not unknown."""
     limits = {"NEXTWORD_MAX_SESSIONS": "2", "NEXTWORD_SESSION_IDLE_TTL_S": "2"}
     with (
-        Server({"NEXTWORD_MODELS": str(served_models), **limits}) as server,
+        Server({"NEXTWORD_MODELS": str(models_folder), **limits}) as server,
         httpx.Client(base_url=server.url) as http,
     ):
         first = http.post("/v1/sessions", json={"ttl_s": 1}).json()["id"]
@@ -90,5 +91,6 @@ def test_sessions_are_bounded_and_expire(served_models: Path) -> None:
             answer = http.get(f"/v1/sessions/{first}")
             if answer.status_code != 200:
                 break
+            time.sleep(0.05)
         assert 410 == answer.status_code
         assert 201 == http.post("/v1/sessions", json={}).status_code

@@ -14,18 +14,8 @@ from service.engine.fleet import Fleet
 from service.engine.runner import Runner
 from service.engine.scheduler import Limits
 from service.settings import read_settings
-from tests.serving import write_talker
 
 LIMITS = Limits(max_batch=16, prefill_batch=4, prefill_chunk=8, max_queue=64)
-
-
-@pytest.fixture(scope="session")
-def models_folder(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Path) -> Path:
-    """A repository with one model in two versions."""
-    folder = tmp_path_factory.mktemp("repository")
-    for version in (1, 2):
-        write_talker(folder, tiny_corpus, version=version)
-    return folder
 
 
 @pytest.fixture(scope="session")

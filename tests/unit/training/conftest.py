@@ -1,0 +1,30 @@
+"""A corpus and a command line that every test here can use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.training.support import Say, write_corpus
+from training.cli import main
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Say:
+    """Run a command and give its exit status, output and errors; `@name` is a path."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        paths = [str(tmp_path / a[1:]) if a.startswith("@") else a for a in arguments]
+        status = main(paths)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A corpus of three sentences in random order, at `@corpus` for `say`."""
+    return write_corpus(tmp_path / "corpus")

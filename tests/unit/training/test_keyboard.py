@@ -1,0 +1,117 @@
+"""Recall and keystroke savings by hand, on texts short enough to count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.text import Tokenizer
+from tests.unit.training.support import TableScorer
+from training.evaluate import Evaluation, evaluate
+
+TOKENS = [" the", " then", " there", " theme", " cat", " Then", ".", "cat", " ("]
+
+
+def figures(text: str, *liked: str) -> Evaluation:
+    """What a model comes to that always likes these tokens best, in this order."""
+    tokenizer = Tokenizer.from_tokens(TOKENS, "natural")
+    likings = np.full(len(tokenizer), -9.0, np.float32)
+    for rank, token in enumerate(liked):
+        likings[tokenizer.tokens.index(token)] = -rank - 1.0
+    return evaluate(TableScorer(np.tile(likings, (len(tokenizer), 1))), tokenizer, text)
+
+
+def test_a_first_suggestion_costs_one_key() -> None:
+    """A word that is shown before any letter is one key instead of its letters and a space."""
+    assert 1 - 1 / 4 == figures("the", " the").keystroke_savings
+
+
+@pytest.mark.parametrize(
+    ("word", "keys"),
+    [
+        ("the", 1),
+        ("then", 1),
+        ("there", 1),
+        ("theme", 5),  # t, h, e leave four; behind "them" only it is left
+        ("cat", 2),
+    ],
+)
+def test_letters_are_typed_until_the_word_is_shown(word: str, keys: int) -> None:
+    """Each letter narrows the three suggestions, and taking one is a key more."""
+    liked = (" the", " then", " there", " theme", " cat")
+
+    savings = figures(word, *liked).keystroke_savings
+
+    assert 1 - keys / (len(word) + 1) == pytest.approx(savings)
+
+
+@pytest.mark.parametrize(
+    ("liked", "recalls"),
+    [
+        ((" cat",), (1, 1, 1)),
+        ((" the", " cat"), (0, 1, 1)),
+        ((" the", " then", " there", " cat"), (0, 0, 1)),
+        ((" the", " then", " there", " theme", " cat"), (0, 0, 1)),
+    ],
+)
+def test_recall_counts_the_words_offered_before(liked, recalls) -> None:
+    """A word is recalled at k where fewer than k words come before it."""
+    found = figures("cat", *liked)
+
+    assert recalls == (found.top1, found.top3, found.top5)
+
+
+def test_marks_and_other_spellings_take_no_place() -> None:
+    """Suggestions that are no words, or repeat one in another case, are skipped."""
+    assert figures("cat", ".", "\n", "<unk>", " cat").top1 == 1
+    assert figures("cat", " then", " Then", " the", " cat").top3 == 1
+    assert figures("THEN", " Then").top1 == 1
+
+
+def test_a_glued_word_is_offered_only_where_no_space_stands() -> None:
+    """Behind a space the twin without one takes no place; behind a bracket it does."""
+    assert figures("(cat", "cat").top1 == 1
+    assert figures("the cat", "cat", " the").top1 == 0.5
+    assert figures("the cat", "cat", " cat", " the").top1 == 0.5
+
+
+def test_a_tie_goes_to_the_lower_id_of_those_that_tie() -> None:
+    """A word's unlikely other spelling does not lend it its lower token id."""
+    tokenizer = Tokenizer.from_tokens([" The", " cat", " the"], "natural")
+    likings = np.array([-9, -9, -5, -1, -1], np.float32)
+    scorer = TableScorer(np.tile(likings, (5, 1)))
+
+    assert evaluate(scorer, tokenizer, "cat").top1 == 1
+    assert evaluate(scorer, tokenizer, "the").top1 == 0
+
+
+def test_an_unknown_word_is_a_miss_and_typed_out() -> None:
+    """A word that the vocabulary lacks is counted, never recalled, and costs all its keys."""
+    found = figures("zebra cat", " cat")
+
+    assert (2, 0.5, 0.5) == (found.words, found.top1, found.top5)
+    assert 1 - (6 + 1) / (6 + 4) == pytest.approx(found.keystroke_savings)
+    assert pytest.approx(0.5) == found.unknown_rate
+
+
+@pytest.mark.parametrize("text", ["...\n", "привет мир\n"])
+def test_without_words_nothing_is_recalled_or_saved(text: str) -> None:
+    """A text that holds no word of the metric has recalls and savings of zero."""
+    found = figures(text, " cat")
+
+    assert (0, 0, 0) == (found.words, found.top1, found.top5)
+    assert found.keystroke_savings == 0
+
+
+def test_the_table_shows_every_figure() -> None:
+    """The lines for the terminal hold what was measured, as percentages."""
+    table = Evaluation(1234, 12.345, 1000, 0.1, 0.25, 0.5, 0.333, 0.01).table()
+
+    assert [
+        "perplexity         12.35 over 1,234 tokens",
+        "top-1              10.00% of 1,000 words",
+        "top-3              25.00%",
+        "top-5              50.00%",
+        "keystroke savings  33.30%",
+        "unknown tokens     1.00%",
+    ] == table.splitlines()
