@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ _ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_l
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Architecture(_Strict):
@@ -187,6 +188,7 @@ def save(manifest: Manifest, files: Mapping[str, bytes], repository: Path) -> Pa
 
 def _read_manifest_text(folder: Path) -> bytes:
     try:
+        _check_own(folder, MANIFEST_FILE)
         return (folder / MANIFEST_FILE).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise BundleFormatError(f"{folder} is not a bundle: it has no {MANIFEST_FILE}") from None
@@ -216,7 +218,7 @@ def _parse_manifest(text: bytes) -> Manifest:
 def check_manifest(values: Mapping[str, Any]) -> Manifest:
     """Turn plain values into a Manifest; BundleFormatError names the first that is wrong."""
     try:
-        return Manifest.model_validate(values)
+        return Manifest.model_validate_json(json.dumps(values))  # JSON knows no tuples
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -252,9 +254,8 @@ def _safe(name: str) -> str:
 
 def _read_file(folder: Path, name: str, entry: FileEntry) -> bytes:
     path = folder / name
-    if path.is_symlink() and Path(os.path.realpath(path)).parent != folder.resolve():
-        raise UnsafePathError(f"{name} is a link that leads out of the bundle's folder")
     try:
+        _check_own(folder, name)
         if path.stat().st_size != entry.size:
             raise AlteredFileError(f"{name} has {path.stat().st_size} bytes, not {entry.size}")
         content = path.read_bytes()
@@ -265,6 +266,16 @@ def _read_file(folder: Path, name: str, entry: FileEntry) -> bytes:
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise AlteredFileError(f"{name} is not the file that was saved: its sha256 differs")
     return content
+
+
+def _check_own(folder: Path, name: str) -> None:
+    """Refuse a link that leads out of the folder, and what is no regular file (a pipe blocks)."""
+    path = folder / name
+    if path.is_symlink() and Path(os.path.realpath(path)).parent != folder.resolve():
+        raise UnsafePathError(f"{name} is a link that leads out of the bundle's folder")
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # reading a folder fails by itself
+        raise UnsafePathError(f"{name} is no regular file")
 
 
 def _read_tokenizer(manifest: Manifest, files: Mapping[str, bytes]) -> Tokenizer:

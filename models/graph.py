@@ -18,6 +18,9 @@ from models.errors import GraphError
 ALLOWED_DOMAINS = frozenset({"", "ai.onnx"})
 """Operators come from ONNX itself, so that any runtime can run them."""
 
+MAX_OPSET, MAX_IR_VERSION = 20, 10
+"""What every onnxruntime that this project supports can run."""
+
 Shape = tuple[int | None, ...]
 
 
@@ -65,6 +68,11 @@ def _parse(name: str, content: bytes) -> onnx.GraphProto:
         model = onnx.load_model_from_string(content)
     except DecodeError as error:
         raise GraphError(f"{name} is not an ONNX file") from error
+    if model.ir_version > MAX_IR_VERSION:
+        raise GraphError(f"{name} has IR version {model.ir_version}, above {MAX_IR_VERSION}")
+    for opset in model.opset_import:
+        if opset.domain in ALLOWED_DOMAINS and opset.version > MAX_OPSET:
+            raise GraphError(f"{name} has opset {opset.version}, above {MAX_OPSET}")
     for node in _nodes(model):
         if node.domain not in ALLOWED_DOMAINS:
             raise GraphError(f"{name} uses the operator {node.domain}.{node.op_type}")

@@ -42,7 +42,7 @@ _SEGMENT = re.compile(r"\n|[^\n]+")
 _UNREADABLE = re.compile("[\0\ud800-\udfff]")
 _BLANKS = " \t"
 _APOSTROPHES = "'’"
-_CLOSING = frozenset(".,;:!?)]}…'’%")
+_CLOSING = re.compile(r"[.,;:!?)\]}…%]|['’](?:s|t|d|m|ll|re|ve)\b(?!['’])", re.IGNORECASE)
 _LOOKAHEAD = 2
 """How far behind its end a piece looks before it stops growing ("don" + "'" + "t")."""
 
@@ -203,7 +203,7 @@ class Tokenizer:
     def join(self, text: str, more: str) -> str:
         """Set finished words behind a text: a space between, unless a mark closes up to it."""
         glued = not text or not more or text[-1].isspace() or more[0].isspace()
-        closes = self.mode == "natural" and more[:1] in _CLOSING
+        closes = self.mode == "natural" and _CLOSING.match(more) is not None
         return text + more if glued or closes else f"{text} {more}"
 
     def spell(self, text: str, ids: Sequence[int]) -> tuple[str, list[int]]:
@@ -213,13 +213,14 @@ class Tokenizer:
         """
         self.check_ids(ids)
         ends: list[int] = []
+        at_line_start = not text or text[-1] == NEWLINE
         for token_id in ids:
             token = self.tokens[token_id]
-            at_line_start = not text or text[-1] == NEWLINE
             if self.mode == "natural":
                 text += token.removeprefix(" ") if at_line_start else token
             else:
                 text += token if at_line_start or token == NEWLINE else f" {token}"
+            at_line_start = token == NEWLINE
             ends.append(len(text))
         return text, ends
 

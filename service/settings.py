@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     """What runs the graphs. There is no fallback from one to the other."""
     store: Literal["memory"] = "memory"
     """Where sessions are kept."""
+    workers: Annotated[int, Field(ge=1, le=1)] = 1
+    """Processes that serve; sessions in memory are known to one process only."""
     threads: _Count = 1
     """Threads that one graph call uses."""
     max_batch: _Count = 128

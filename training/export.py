@@ -89,7 +89,7 @@ def describe(model: LanguageModel, name: str, version: int, provenance: Provenan
         "state": state,
         "batch_invariant": is_batch_invariant(config.cell),
         "precisions": {"float32": {"recurrent": RECURRENT_FILE, "head": HEAD_FILE}},
-        "provenance": provenance,
+        "provenance": provenance.model_dump(),
     })  # fmt: skip
 
 

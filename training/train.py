@@ -97,7 +97,7 @@ def _run(
             bar.set_postfix_str(f"{speed:,.0f} tok/s, ppl {math.exp(smooth):.2f}", refresh=False)
             if progress.step % every == 0 or progress.step == stepper.total_steps:
                 valid_loss = mean_loss(stepper.model, valid)
-                _keep(out, stepper, progress, valid_loss)
+                _judge(out, stepper, progress, valid_loss)
                 log.write(
                     step=progress.step,
                     epoch=round(progress.step / len(windows), 4),
@@ -108,11 +108,15 @@ def _run(
                     best=progress.stale == 0,
                     tokens_per_s=round(speed),
                 )
+                # The log first: on resume it is cut back to the checkpoint, never filled up.
+                checkpoint.save_tensors(
+                    out / checkpoint.LAST_FILE, _resumable_tensors(stepper), vars(progress)
+                )
                 bar.write(f"step {progress.step}: valid perplexity {math.exp(valid_loss):.2f}")
 
 
-def _keep(out: Path, stepper: Stepper, progress: Progress, valid_loss: float) -> None:
-    """Save where the run stands, and the weights if they are the best yet."""
+def _judge(out: Path, stepper: Stepper, progress: Progress, valid_loss: float) -> None:
+    """Take note of a validation, and save the weights if they are the best yet."""
     if not math.isfinite(valid_loss):
         raise DivergedError(f"the validation loss is {valid_loss} at step {progress.step}")
     progress.stale = 0 if valid_loss < progress.best_loss else progress.stale + 1
@@ -125,7 +129,6 @@ def _keep(out: Path, stepper: Stepper, progress: Progress, valid_loss: float) ->
         }
         weights = stepper.model.state_dict()
         checkpoint.save_tensors(out / checkpoint.BEST_FILE, weights, metrics)
-    checkpoint.save_tensors(out / checkpoint.LAST_FILE, _resumable_tensors(stepper), vars(progress))
 
 
 def _resumable_tensors(stepper: Stepper) -> dict[str, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,21 @@ def folder_instead(folder: Path) -> None:
     edit(lambda m: m["files"]["README.md"].update(size=size))(folder)
 
 
+def pipe_instead(folder: Path) -> None:
+    """Put a named pipe in the model card's place, which nobody ever writes to."""
+    (folder / "README.md").unlink()
+    os.mkfifo(folder / "README.md")
+
+
+def manifest_elsewhere(folder: Path) -> None:
+    """Move the manifest out of the folder and leave a link to it."""
+    (folder / "bundle.json").rename(folder.parent / "bundle.json")
+    (folder / "bundle.json").symlink_to(folder.parent / "bundle.json")
+
+
 CASES: dict[str, Case] = {
+    "a pipe": (pipe_instead, UnsafePathError, "README.md is no regular file"),
+    "a manifest elsewhere": (manifest_elsewhere, UnsafePathError, "bundle.json is a link that"),
     **{f"{n} altered": (flip(n), AlteredFileError, f"{n} is not the file") for n in FILES},
     **{f"{n} cut short": (truncate(n), AlteredFileError, f"{n} has ") for n in FILES},
     **{f"{n} removed": (remove(n), MissingFileError, f"{n} is missing from") for n in FILES},

@@ -46,6 +46,16 @@ def fix_the_batch(model: onnx.ModelProto) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
 
 
+def name_a_later_opset(model: onnx.ModelProto) -> None:
+    """Claim operators of a later time."""
+    model.opset_import[0].version = 21
+
+
+def name_a_later_format(model: onnx.ModelProto) -> None:
+    """Claim a file format of a later time."""
+    model.ir_version = 11
+
+
 def add_output(model: onnx.ModelProto) -> None:
     """Give the hidden vectors out once more."""
     model.graph.node.append(helper.make_node("Identity", ["hidden"], ["twice"]))
@@ -64,6 +74,16 @@ STORED_BRANCH = branches(helper.make_node("Identity", ["w"], ["z"]), [external("
 CASES: dict[str, Case] = {
     "garbage": (reseal(head=b"not a graph"), GraphError, "head.onnx is not an ONNX file"),
     "empty": (reseal(head=b""), GraphError, "head.onnx is no valid ONNX model"),
+    "a later opset": (
+        reseal(recurrent=recurrent_graph(spoil=name_a_later_opset)),
+        GraphError,
+        "recurrent.onnx has opset 21, above 20",
+    ),
+    "a later format": (
+        reseal(recurrent=recurrent_graph(spoil=name_a_later_format)),
+        GraphError,
+        "recurrent.onnx has IR version 11, above 10",
+    ),
     "the graphs exchanged": (
         reseal(recurrent=head_graph()),
         GraphError,

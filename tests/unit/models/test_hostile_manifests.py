@@ -53,6 +53,8 @@ CASES: dict[str, Case] = {
     "a text as version": (put(format_version="1"), BundleFormatError, "names no format_version"),
     "a fraction as version": (put(format_version=1.0), BundleFormatError, "format_version"),
     "a truth value as version": (put(format_version=True), BundleFormatError, "format_version"),
+    "a text as truth value": (put(batch_invariant="no"), BundleFormatError, "batch_invariant"),
+    "a number as text": (put(features="3"), BundleFormatError, "features"),
     "an older version": (put(format_version=0), BundleFormatError, "format_version"),
     "a newer version": (put(format_version=2), NewerFormatError, "format_version 2 is newer"),
     "a newer version with other keys": (
