@@ -13,31 +13,18 @@ breaks are kept. In both kinds a line break is a token of its own: end of messag
 from __future__ import annotations
 
 import re
-import unicodedata
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import tokenizers
-from numpy.typing import NDArray
-from tokenizers import Regex, decoders, normalizers, pre_tokenizers
-from tokenizers.models import WordLevel
 
 from models.errors import TextError, TokenizerError, VocabularyError
+from models.pipelines import Mode, assemble, mode_of, pipeline
+from models.words import CONTROL_TOKENS, NEWLINE, UNKNOWN, WordIndex, is_word
 
-Mode = Literal["natural", "pretokenised"]
-
-UNKNOWN = "<unk>"
-NEWLINE = "\n"
-CONTROL_TOKENS = (UNKNOWN, NEWLINE)
-"""The tokens every vocabulary starts with, in this order: ids 0 and 1. Never suggested."""
-
-_WORD = r"[\p{L}\p{M}\p{N}]"
-_PIECE = rf" ?{_WORD}+(?:['’]{_WORD}+)*| ?[^\s\p{{L}}\p{{M}}\p{{N}}]|\n|\s"
-_LINE_START = r"(?<![^\n])(?=[^\n])"
 _SEGMENT = re.compile(r"\n|[^\n]+")
 _UNREADABLE = re.compile("[\0\ud800-\udfff]")
 _BLANKS = " \t"
@@ -73,7 +60,7 @@ class Tokenizer:
         self._hf = hf
         self._vocab: dict[str, int] = hf.get_vocab()
         self.tokens: tuple[str, ...] = _tokens_by_id(self._vocab)
-        self.mode: Mode = _mode_of(hf)
+        self.mode: Mode = mode_of(hf)
         self.unknown_id = CONTROL_TOKENS.index(UNKNOWN)
         self.newline_id = CONTROL_TOKENS.index(NEWLINE)
 
@@ -83,7 +70,7 @@ class Tokenizer:
         vocab = {token: i for i, token in enumerate((*CONTROL_TOKENS, *tokens))}
         if len(vocab) != len(tokens) + len(CONTROL_TOKENS):
             raise VocabularyError("a token stands twice in the vocabulary")
-        return cls(_assemble(vocab, mode))
+        return cls(assemble(vocab, mode))
 
     @classmethod
     def train(cls, lines: Iterable[str], size: int, mode: Mode) -> Tokenizer:
@@ -92,7 +79,7 @@ class Tokenizer:
         Ties go to the piece that sorts first, so that the same text gives the same ids.
         Raises VocabularyError where the text has fewer pieces than asked for.
         """
-        normalizer, pre_tokenizer, _ = _pipeline(mode)
+        normalizer, pre_tokenizer, _ = pipeline(mode)
         counts: Counter[str] = Counter()
         for line in lines:
             marked = normalizer.normalize_str(line)
@@ -186,7 +173,7 @@ class Tokenizer:
     def finish(self, text: str) -> Cut:
         """Read a text as finished words only: nothing is pending, blanks at its end wait."""
         finished = text.rstrip(_BLANKS)
-        spaced = finished != text or not finished or _is_word(finished[-1])
+        spaced = finished != text or not finished or is_word(finished[-1])
         return Cut(finished, "", spaced or finished[-1] == NEWLINE)
 
     def cut(self, text: str) -> Cut:
@@ -227,52 +214,12 @@ class Tokenizer:
     def _may_be_pending(self, character: str) -> bool:
         if self.mode == "pretokenised":
             return not character.isspace()
-        return character in _APOSTROPHES or _is_word(character)
+        return character in _APOSTROPHES or is_word(character)
 
     @cached_property
     def words(self) -> WordIndex:
         """The words this vocabulary can suggest, by prefix."""
         return WordIndex(self.tokens)
-
-
-class WordIndex:
-    """Which tokens are words to suggest, how each is shown, and which begin with a prefix.
-
-    A word holds a letter, a digit or a pictograph; control tokens, white space and punctuation
-    are never suggested. A vocabulary may hold a word twice: behind a space, and glued to what
-    stands before it.
-    """
-
-    def __init__(self, tokens: Sequence[str]) -> None:
-        """Index `tokens`, whose position is their id."""
-        self.shown: tuple[str, ...] = tuple(token.removeprefix(" ") for token in tokens)
-        has_spaces = any(token.startswith(" ") and len(token) > 1 for token in tokens)
-        ids = [i for i in range(len(CONTROL_TOKENS), len(tokens)) if _is_shown(tokens[i])]
-        self._any = _SortedWords(ids, self.shown)
-        behind_space = [i for i in ids if tokens[i].startswith(" ") or not has_spaces]
-        self._spaced = _SortedWords(behind_space, self.shown)
-
-    def starting_with(self, prefix: str, *, spaced: bool) -> NDArray[np.int64]:
-        """The ids of the words that start with `prefix`, whatever the case; all for an empty one.
-
-        `spaced` leaves out the glued twins, for a place known to stand behind white space.
-        """
-        return (self._spaced if spaced else self._any).starting_with(_folded(prefix))
-
-
-class _SortedWords:
-    """Word ids sorted by their lower-cased spelling, so that a prefix is one slice."""
-
-    def __init__(self, ids: Sequence[int], shown: Sequence[str]) -> None:
-        ranked = sorted((_folded(shown[i]), i) for i in ids)
-        self._keys = [key for key, _ in ranked]
-        self._ids = np.array([i for _, i in ranked], dtype=np.int64)
-        self._ids.flags.writeable = False
-
-    def starting_with(self, prefix: str) -> NDArray[np.int64]:
-        first = bisect_left(self._keys, prefix)
-        last = bisect_right(self._keys, prefix, lo=first, key=lambda word: word[: len(prefix)])
-        return self._ids[first:last]
 
 
 def check_text(text: str) -> None:
@@ -293,65 +240,6 @@ def _common_prefix(a: str, b: str) -> int:
         else:
             high = middle - 1
     return low
-
-
-def _is_word(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LMN"
-
-
-def _folded(word: str) -> str:
-    """A word in lower case, letter by letter: a final sigma is a sigma."""
-    return "".join(character.lower() for character in word)
-
-
-def _is_shown(token: str) -> bool:
-    return any(_is_word(c) or unicodedata.category(c) == "So" for c in token)
-
-
-_Pipeline = tuple[normalizers.Normalizer, pre_tokenizers.PreTokenizer, decoders.Decoder]
-
-
-def _pipeline(mode: Mode) -> _Pipeline:
-    """How text of a kind is marked, cut into pieces, and put together again."""
-    if mode == "natural":
-        return (
-            normalizers.Replace(Regex(_LINE_START), " "),
-            pre_tokenizers.Split(Regex(_PIECE), "isolated"),
-            decoders.Sequence(
-                [decoders.Fuse(), decoders.Replace(Regex(r"(?<![^\n]) "), "")],
-            ),
-        )
-    return (
-        normalizers.Sequence([]),
-        pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Split(Regex(r"\n"), "isolated"),
-                pre_tokenizers.Split(Regex(r"[^\S\n]+"), "removed"),
-            ]
-        ),
-        decoders.Sequence(
-            [
-                decoders.WordPiece(prefix="\0", cleanup=False),
-                decoders.Fuse(),
-                decoders.Replace(Regex(r" ?\n ?"), "\n"),
-            ]
-        ),
-    )
-
-
-def _assemble(vocab: dict[str, int], mode: Mode) -> tokenizers.Tokenizer:
-    hf = tokenizers.Tokenizer(WordLevel(vocab, unk_token=UNKNOWN))
-    hf.normalizer, hf.pre_tokenizer, hf.decoder = _pipeline(mode)
-    return hf
-
-
-def _mode_of(hf: tokenizers.Tokenizer) -> Mode:
-    """Tell the kind of text by the file's own pipeline, so that no second place can disagree."""
-    modes: tuple[Mode, ...] = ("natural", "pretokenised")
-    for mode in modes:
-        if _assemble(hf.get_vocab(), mode).to_str() == hf.to_str():
-            return mode
-    raise TokenizerError("its pipeline is not one of nextword's (natural, pretokenised)")
 
 
 def _tokens_by_id(vocab: dict[str, int]) -> tuple[str, ...]:

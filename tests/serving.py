@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from models.bundle import Provenance
+from models.manifest import Provenance
 from models.text import Tokenizer
 from training.config import Cell, ModelConfig
 from training.export import describe, write_bundle

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.text import Mode
+from models.pipelines import Mode
 from training.errors import ConfigError
 
 Cell = Literal["rnn_tanh", "rnn_relu", "lstm", "peephole_lstm", "gru"]

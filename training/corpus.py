@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from models.errors import VocabularyError
-from models.text import Mode, Tokenizer
+from models.pipelines import Mode
+from models.text import Tokenizer
 from training.errors import CorpusError
 
 Ids = NDArray[np.int32]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from models import bundle
-from models.bundle import Architecture, Manifest, Provenance
+from models.manifest import Architecture, Manifest, Provenance, check_manifest
 from models.text import Tokenizer
 from training.card import model_card
 from training.checkpoint import load_run
@@ -81,7 +81,7 @@ def describe(model: LanguageModel, name: str, version: int, provenance: Provenan
     config = model.config
     architecture = config.model_dump(include=set(Architecture.model_fields))
     state = [{"name": part, "shape": (1, "B", config.hidden)} for part in state_names(model)]
-    return bundle.check_manifest({
+    return check_manifest({
         "name": name,
         "version": version,
         "architecture": architecture,

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
-from models.bundle import Provenance
-from models.text import CONTROL_TOKENS, Tokenizer
+from models.manifest import Provenance
+from models.text import Tokenizer
+from models.words import CONTROL_TOKENS
 from training.config import ModelConfig
 from training.export import describe, write_bundle
 from training.model import LanguageModel

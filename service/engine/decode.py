@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from models.text import WordIndex
+from models.words import WordIndex
 
 Floats = NDArray[np.float32]
 

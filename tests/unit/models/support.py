@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from models.bundle import Architecture, Graphs, Manifest, Provenance, StateTensor
+from models.manifest import Architecture, Graphs, Manifest, Provenance, StateTensor
 from models.text import Tokenizer
 
 WORDS = [" hello", " world", " Hello", "."]

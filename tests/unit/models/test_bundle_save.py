@@ -10,7 +10,6 @@ import pytest
 from pydantic import ValidationError
 
 from models import bundle
-from models.bundle import Graphs
 from models.errors import (
     BundleExistsError,
     GraphError,
@@ -18,6 +17,7 @@ from models.errors import (
     TokenizerError,
     UnsafePathError,
 )
+from models.manifest import Graphs
 from tests.unit.models import support
 
 

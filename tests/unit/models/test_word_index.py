@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.text import Tokenizer, WordIndex
+from models.text import Tokenizer
+from models.words import WordIndex
 
 CONTROL = ["<unk>", "\n"]
 WORDS = [" the", " The", " then", "the", " there", " I", " été", " 42nd", " 👍", "s", " ."]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from models import bundle
-from models.bundle import Manifest, Provenance
+from models.manifest import Manifest, Provenance
 from models.text import Tokenizer
 from training.export import Packing, describe, write_bundle
 from training.model import LanguageModel

@@ -1,0 +1,79 @@
+"""Stopping and going on: all that a run is besides its corpus, saved and put back bit for bit.
+
+Must not know: corpora, validation, logs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from training.checkpoint import LAST_FILE, RunInfo, read_info, read_tensors, save_tensors
+from training.errors import RunError
+from training.loop import Stepper
+from training.model import flatten
+
+
+@dataclass
+class Progress:
+    """Where a run stands; all of it is in the checkpoint."""
+
+    step: int = 0
+    best_loss: float = math.inf
+    stale: int = 0
+    """Validations since the best one."""
+    train_loss: float | None = None
+    """Running mean of the windows' loss."""
+
+
+def save_progress(out: Path, stepper: Stepper, progress: Progress) -> None:
+    """Write `last.safetensors`: weights, optimiser, carried state, chance, progress."""
+    save_tensors(out / LAST_FILE, _resumable_tensors(stepper), vars(progress))
+
+
+def _resumable_tensors(stepper: Stepper) -> dict[str, torch.Tensor]:
+    """Everything a resumed run needs to go on bit for bit: weights, optimiser, state, chance."""
+    tensors = {f"model.{name}": t for name, t in stepper.model.state_dict().items()}
+    for index, slots in stepper.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{slot}": t for slot, t in slots.items() if t is not None}
+    tensors |= {f"state.{i}": t.clone() for i, t in enumerate(flatten(stepper.state))}
+    return tensors | {"random": torch.get_rng_state()}
+
+
+def restore(out: Path, stepper: Stepper, progress: Progress) -> None:
+    """Put a run back to where its last checkpoint was written."""
+    tensors, saved = read_tensors(out / LAST_FILE)
+    under = _by_prefix(tensors)
+    stepper.model.load_state_dict(under["model"])
+    optimizer = stepper.optimizer.state_dict()
+    optimizer["state"] = {}
+    for name, tensor in under.get("optimizer", {}).items():
+        index, slot = name.split(".")
+        optimizer["state"].setdefault(int(index), {})[slot] = tensor
+    stepper.optimizer.load_state_dict(optimizer)
+    carried = iter(under["state"][str(i)] for i in range(len(under["state"])))
+    stepper.state = tuple(tuple(next(carried) for _ in layer) for layer in stepper.state)
+    torch.set_rng_state(tensors["random"])
+    vars(progress).update(saved)
+
+
+def _by_prefix(tensors: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    grouped: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        prefix, _, rest = name.partition(".")
+        grouped.setdefault(prefix, {})[rest] = tensor
+    return grouped
+
+
+def check_same_run(out: Path, info: RunInfo) -> None:
+    """Raise RunError unless the run began with this configuration and this corpus."""
+    before = read_info(out)
+    if before.corpus_sha256 != info.corpus_sha256:
+        raise RunError(f"{out} was trained on another train.txt than this one")
+    for key, value in info.config.model_dump().items():
+        old = getattr(before.config, key)
+        if old != value:
+            raise RunError(f"{out} was begun with {key} = {old!r}, not {value!r}")
