@@ -1,16 +1,20 @@
 # The service with the shipped model; no torch inside.
 #   docker build -t nextword .
-#   docker build -t nextword:gpu --build-arg RUNTIME=gpu .
+#   docker build -t nextword:gpu --build-arg ONNXRUNTIME=onnxruntime-gpu .
 FROM python:3.12-slim AS build
-ARG RUNTIME=cpu
+ARG ONNXRUNTIME=onnxruntime
 WORKDIR /src
 RUN python -m venv /opt/nextword
 COPY pyproject.toml README.md LICENSE ./
 COPY models ./models
 COPY training ./training
 COPY service ./service
-# RUNTIME names the extra: cpu installs onnxruntime, gpu installs onnxruntime-gpu.
-RUN /opt/nextword/bin/pip install --no-cache-dir ".[${RUNTIME},service]"
+RUN case "$ONNXRUNTIME" in \
+        onnxruntime) extra=cpu ;; \
+        onnxruntime-gpu) extra=gpu ;; \
+        *) echo "ONNXRUNTIME is onnxruntime or onnxruntime-gpu, not $ONNXRUNTIME" >&2; exit 1 ;; \
+    esac \
+    && /opt/nextword/bin/pip install --no-cache-dir ".[${extra},service]"
 
 FROM python:3.12-slim
 COPY --from=build /opt/nextword /opt/nextword
