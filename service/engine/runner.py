@@ -53,6 +53,9 @@ class Runner:
         self._features = bundle.manifest.features
         self._state_names = [tensor.name for tensor in bundle.manifest.state]
         self._outputs = ["hidden", *(f"{name}_out" for name in self._state_names)]
+        check_provider(provider)
+        if provider == "cuda":
+            ort.preload_dlls()  # the libraries that nextword[gpu] installs beside onnxruntime
         recurrent, head = bundle.graphs()
         self._recurrent = _open(recurrent, provider, threads)
         self._head = _open(head, provider, threads)
@@ -113,7 +116,6 @@ def check_provider(provider: Provider) -> None:
 
 
 def _open(graph: bytes, provider: Provider, threads: int) -> ort.InferenceSession:
-    check_provider(provider)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
