@@ -4,7 +4,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: serve test setup check fmt clean
+.PHONY: serve test setup check fmt chaos clean
 
 serve: .venv/.serve ## set up without torch, and serve the shipped model
 	$(BIN)/python -m service --host $(HOST) --port $(PORT)
@@ -23,6 +23,9 @@ check: .venv/.dev ## lint, types, import rules
 fmt: .venv/.dev ## put code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+chaos: .venv/.dev ## crashes, retries and duplicates against the durable stores; needs redis-server
+	$(BIN)/python -m tests.chaos
 
 clean: ## forget the set-up
 	rm -rf .venv

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import os
-import signal
 import socket
 import sys
 from collections.abc import Sequence
 
-import uvicorn
-
 from models.errors import BundleError
-from service.api.dependencies import Parts
-from service.app import create_app
 from service.errors import StartError
-from service.settings import Settings, read_settings
+from service.server import check, serve
+from service.settings import read_settings
+from service.workers import Workers
+
+# A live connection is pinged so often, and closed where no pong comes back for so long.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,12 +27,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parsed = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end it in order, status 0
+
+    def announce(model: str) -> None:
+        host, port = listener.getsockname()[:2]
+        print(f"nextword serves {model} on http://{host}:{port}", flush=True)
+
     try:
         settings = read_settings()
-        listener = _listen(parsed.host, parsed.port)
-        with listener, contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_serve(settings, listener))
+        with _listen(parsed.host, parsed.port) as listener:
+            if settings.workers == 1:
+                serve(settings, listener, announce)
+            else:
+                check(settings, announce)
+                Workers(settings.workers, serve, settings, listener).run()
         print("nextword stopped", flush=True)
     except (StartError, BundleError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -56,18 +60,6 @@ def _listen(host: str, port: int) -> socket.socket:
     # it an answer's body waits 40 ms for its headers to be acknowledged.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
-
-
-async def _serve(settings: Settings, listener: socket.socket) -> None:
-    """Load the default model first, so that what is wrong with it is one line and no traceback."""
-    app = create_app(settings)
-    parts: Parts = app.state.parts
-    await parts.fleet.start()
-    host, port = listener.getsockname()[:2]
-    model = parts.fleet.default_model
-    print(f"nextword serves {model} on http://{host}:{port}", flush=True)
-    config = uvicorn.Config(app, access_log=False, lifespan="on", log_level="warning")
-    await uvicorn.Server(config).serve(sockets=[listener])
 
 
 if __name__ == "__main__":

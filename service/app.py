@@ -1,4 +1,4 @@
-"""Puts the service together: settings in, ASGI application out.
+"""Puts the service together: settings in, running parts and an ASGI application out.
 
 Must not know: sockets, the environment.
 """
@@ -7,37 +7,60 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import time
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
-from service.api import admin, problems, sessions, text
+from service.api import admin, live, problems, sessions, text
 from service.api.body_limit import BodyLimit
 from service.api.dependencies import Parts
 from service.engine.fleet import Fleet
+from service.errors import StartError, StoreAwayError
+from service.sessions.codec import Codec
 from service.sessions.ids import IdMint
 from service.sessions.keeper import Keeper, Rules
 from service.sessions.memory import MemoryStore
+from service.sessions.packer import Packer
+from service.sessions.sqlite import SqliteStore
+from service.sessions.store import Store
 from service.settings import Settings
 
 _SWEEP_INTERVAL_S = 5.0
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application; StartError where it cannot be started as configured."""
-    parts = _assemble(settings)
+async def start_parts(settings: Settings) -> Parts:
+    """Load the default model and open the store.
+
+    Raises StartError or BundleError where the service cannot be started as configured.
+    """
+    fleet = Fleet(settings)
+    await fleet.start()
+    # What stores hold is theirs alone; what leaves the server is signed.
+    store = _store(settings, Packer(fleet, Codec()))
+    secret = await store.start()
+    rules = Rules(
+        settings.session_idle_ttl_s,
+        settings.session_total_ttl_s,
+        settings.max_tokens,
+        settings.session_marks,
+    )
+    packer = Packer(fleet, Codec(settings.state_secret.encode()))
+    keeper = Keeper(fleet, store, packer, IdMint(secret), rules, time.time)
+    return Parts(settings, fleet, store, keeper, rules)
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """The application on running parts, which stop with it."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await parts.fleet.start()
         sweeper = asyncio.create_task(_sweep_forever(parts.keeper))
         parts.ready = True
         yield
         parts.ready = False
         sweeper.cancel()
-        await parts.fleet.stop()
+        await parts.stop()
 
     app = FastAPI(
         title="nextword",
@@ -46,24 +69,33 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.parts = parts
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=parts.settings.max_body_bytes)
     problems.install(app)
-    for module in (sessions, text, admin):
+    for module in (sessions, live, text, admin):
         app.include_router(module.router)
     return app
 
 
-def _assemble(settings: Settings) -> Parts:
-    fleet = Fleet(settings)
-    rules = Rules(settings.session_idle_ttl_s, settings.max_tokens, settings.session_marks)
-    store = MemoryStore(settings.max_sessions)
-    # A secret of this process's own: its sessions die with it, and so do their ids.
-    keeper = Keeper(fleet, store, IdMint(secrets.token_bytes(32)), rules, time.time)
-    return Parts(settings, fleet, keeper, rules)
+def _store(settings: Settings, packer: Packer) -> Store:
+    if settings.store == "sqlite":
+        return SqliteStore(
+            settings.sqlite_path,
+            packer,
+            settings.max_sessions,
+            full_sync=settings.sqlite_full_sync,
+        )
+    if settings.store == "redis":
+        try:
+            from service.sessions.redis import RedisStore
+        except ModuleNotFoundError as error:
+            raise StartError("NEXTWORD_STORE=redis needs the extra nextword[redis]") from error
+        return RedisStore(settings.redis_url, packer, settings.max_sessions)
+    return MemoryStore(settings.max_sessions)
 
 
 async def _sweep_forever(keeper: Keeper) -> None:
     """Free the room of expired sessions that nobody asks for any more."""
     while True:
         await asyncio.sleep(_SWEEP_INTERVAL_S)
-        keeper.sweep()
+        with contextlib.suppress(StoreAwayError):  # the next sweep will find them
+            await keeper.sweep()

@@ -77,6 +77,28 @@ class KeyReusedError(ServiceError):
     status = 422
 
 
+class BadStateError(ServiceError):
+    """The bytes are no state of a session, or no longer whole, or not signed here."""
+
+    kind = "bad-state"
+    status = 422
+
+
+class ForeignStateError(ServiceError):
+    """The state belongs to a model that is not the one served here."""
+
+    kind = "foreign-state"
+    status = 409
+
+
+class StoreAwayError(ServiceError):
+    """The place where sessions are kept cannot be reached; nothing was changed."""
+
+    kind = "store-away"
+    status = 503
+    retry_after_s = 1
+
+
 class SessionsFullError(ServiceError):
     """The server holds as many sessions as it may."""
 
@@ -89,6 +111,14 @@ class OverloadedError(ServiceError):
     """More steps are waiting than the server takes on."""
 
     kind = "overloaded"
+    status = 503
+    retry_after_s = 1
+
+
+class DeadlineError(ServiceError):
+    """The step did not come to an end in time; nothing was changed."""
+
+    kind = "deadline"
     status = 503
     retry_after_s = 1
 

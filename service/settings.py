@@ -34,10 +34,22 @@ class Settings(BaseSettings):
     """The default model; without it the only one there is, or `keyboard-en`."""
     provider: Literal["cpu", "cuda"] = "cpu"
     """What runs the graphs. There is no fallback from one to the other."""
-    store: Literal["memory"] = "memory"
+    store: Literal["memory", "sqlite", "redis"] = "memory"
     """Where sessions are kept."""
-    workers: Annotated[int, Field(ge=1, le=1)] = 1
-    """Processes that serve; sessions in memory are known to one process only."""
+    sqlite_path: Path = Path("nextword.sqlite3")
+    """The file of the `sqlite` store."""
+    sqlite_full_sync: bool = False
+    """Whether an answered step also survives power loss, not only the end of the process."""
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """The database of the `redis` store; Redis or Valkey."""
+    state_secret: str = ""
+    """Signs exported states; a server with a secret imports only what was signed with it."""
+    workers: _Count = 1
+    """Processes that serve; more than one need a store that they share."""
+    grace_s: _Count = 10
+    """Seconds that requests in flight are given when the service is told to stop."""
+    deadline_s: _Seconds = 10.0
+    """Seconds a step may wait and run; then it is given up with 503."""
     threads: _Count = 1
     """Threads that one graph call uses."""
     max_batch: _Count = 128
@@ -58,6 +70,8 @@ class Settings(BaseSettings):
     """Sessions held at once; one more is answered 503."""
     session_idle_ttl_s: _Seconds = 3600.0
     """Seconds a session lives without being used; also the longest `ttl_s` a client may ask."""
+    session_total_ttl_s: _Seconds = 604_800.0
+    """Seconds a session lives at most, however often it is used."""
     session_marks: _Count = 8
     """Recent states kept a session, so that rewinding a few words replays nothing."""
 
@@ -73,11 +87,15 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     for key in sorted(values.keys() - Settings.model_fields.keys()):
         raise StartError(f"unknown setting {PREFIX}{key.upper()}{_nearest(key)}")
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         setting = PREFIX + str(first["loc"][0]).upper()
         raise StartError(f"{setting}={first['input']!r}: {first['msg']}") from error
+
+    if settings.workers > 1 and settings.store == "memory":
+        raise StartError("NEXTWORD_WORKERS above 1 needs NEXTWORD_STORE=sqlite or redis")
+    return settings
 
 
 def _nearest(key: str) -> str:

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from service.engine.fleet import Fleet
 from service.sessions.keeper import Keeper, Rules
+from service.sessions.store import Store
 from service.settings import Settings
 
 
@@ -21,9 +22,15 @@ class Parts:
 
     settings: Settings
     fleet: Fleet
+    store: Store
     keeper: Keeper
     rules: Rules
     ready: bool = False
+
+    async def stop(self) -> None:
+        """Finish what waits in the engines, then in the store."""
+        await self.fleet.stop()
+        await self.store.stop()
 
 
 def parts_of(request: Request) -> Parts:

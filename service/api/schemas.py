@@ -1,6 +1,6 @@
 """The JSON that goes in and out, and its bounds.
 
-Must not know: sessions, engines.
+Must not know: how sessions are kept, engines.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.engine.decode import Prediction
+from service.sessions.session import Answer
 
 MAX_K = 100
 DEFAULT_K = 5
@@ -53,6 +54,13 @@ class AdvanceBody(_Body):
         if (self.text is None) == (self.token_ids is None):
             raise ValueError("give either text or token_ids")
         return self
+
+
+class RewindBody(_Body):
+    """`POST /v1/sessions/{id}/rewind`."""
+
+    to: Annotated[int, Field(ge=0)]
+    k: K = DEFAULT_K
 
 
 class PredictBody(_Body):
@@ -168,3 +176,13 @@ def predictions_out(predictions: list[Prediction]) -> list[PredictionOut]:
         PredictionOut(word=p.word, token_id=p.token_id, logprob=p.logprob, prob=p.prob)
         for p in predictions
     ]
+
+
+def step_out(session_id: str, answer: Answer) -> StepOut:
+    """The answer to a text sync as JSON, over HTTP and live alike."""
+    return StepOut(
+        id=session_id,
+        position=answer.position,
+        pending=answer.pending,
+        predictions=predictions_out(answer.predictions),
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from service.api.dependencies import PartsOf
 from service.api.schemas import (
@@ -20,12 +20,17 @@ from service.api.schemas import (
     K,
     PredictionsOut,
     Prefix,
+    RewindBody,
     SessionOut,
     StepOut,
     TextBody,
     predictions_out,
+    step_out,
 )
 from service.sessions.keeper import Advance
+from service.sessions.session import Answer, Session
+
+_STATE_TYPE = "application/octet-stream"
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
@@ -36,27 +41,14 @@ async def create(body: CreateBody, parts: PartsOf) -> CreatedOut:
     session, answer = await parts.keeper.open(
         body.model, body.version, body.text, body.k, body.ttl_s
     )
-    return CreatedOut(
-        id=session.id,
-        model=session.model,
-        version=session.version,
-        position=answer.position,
-        pending=answer.pending,
-        expires_at=_time(session.expires_at_s),
-        predictions=predictions_out(answer.predictions),
-    )
+    return _created(session, answer)
 
 
 @router.put("/{session_id}/text")
 async def put_text(session_id: str, body: TextBody, parts: PartsOf) -> StepOut:
     """Tell the whole text of a text box; its last word may be unfinished and is completed."""
     session, answer = await parts.keeper.sync_text(session_id, body.text, body.k)
-    return StepOut(
-        id=session.id,
-        position=answer.position,
-        pending=answer.pending,
-        predictions=predictions_out(answer.predictions),
-    )
+    return step_out(session.id, answer)
 
 
 @router.post("/{session_id}/advance")
@@ -77,6 +69,31 @@ async def advance(
     )
 
 
+@router.post("/{session_id}/rewind")
+async def rewind(session_id: str, body: RewindBody, parts: PartsOf) -> StepOut:
+    """Go back to an earlier position, exactly."""
+    session, answer = await parts.keeper.rewind(session_id, body.to, body.k)
+    return step_out(session.id, answer)
+
+
+@router.post("/{session_id}/fork", status_code=201)
+async def fork(session_id: str, parts: PartsOf, k: K = DEFAULT_K) -> CreatedOut:
+    """Start a second session that stands where this one stands."""
+    return _created(*await parts.keeper.fork(session_id, k))
+
+
+@router.get("/{session_id}/state", response_class=Response)
+async def export_state(session_id: str, parts: PartsOf) -> Response:
+    """A session as bytes, for `import` here or on another server of the same model."""
+    return Response(await parts.keeper.export(session_id), media_type=_STATE_TYPE)
+
+
+@router.post("/import", status_code=201)
+async def import_state(request: Request, parts: PartsOf, k: K = DEFAULT_K) -> CreatedOut:
+    """Start a session from exported bytes."""
+    return _created(*await parts.keeper.import_state(await request.body(), k))
+
+
 @router.get("/{session_id}/predictions")
 async def get_predictions(
     session_id: str, parts: PartsOf, k: K = DEFAULT_K, prefix: Annotated[Prefix, Query()] = ""
@@ -89,7 +106,7 @@ async def get_predictions(
 @router.get("/{session_id}")
 async def describe(session_id: str, parts: PartsOf) -> SessionOut:
     """Where a session stands."""
-    session = parts.keeper.find(session_id)
+    session = await parts.keeper.describe(session_id)
     return SessionOut(
         id=session.id,
         model=session.model,
@@ -105,7 +122,19 @@ async def describe(session_id: str, parts: PartsOf) -> SessionOut:
 @router.delete("/{session_id}", status_code=204)
 async def delete(session_id: str, parts: PartsOf) -> None:
     """End a session."""
-    parts.keeper.close(session_id)
+    await parts.keeper.close(session_id)
+
+
+def _created(session: Session, answer: Answer) -> CreatedOut:
+    return CreatedOut(
+        id=session.id,
+        model=session.model,
+        version=session.version,
+        position=answer.position,
+        pending=answer.pending,
+        expires_at=_time(session.expires_at_s),
+        predictions=predictions_out(answer.predictions),
+    )
 
 
 def _time(seconds: float) -> str:

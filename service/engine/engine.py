@@ -19,7 +19,7 @@ from models.text import Tokenizer
 from service.engine.decode import Decoder, Prediction, Query
 from service.engine.runner import Memory, Runner
 from service.engine.scheduler import Limits, QueueFullError, Row, Scheduler
-from service.errors import OverloadedError, StoppingError
+from service.errors import DeadlineError, OverloadedError, StoppingError
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,14 @@ _Part = Memory | Outcome | Exception
 class Engine:
     """Runs the steps of many sessions through one model, batched."""
 
-    def __init__(self, bundle: Bundle, runner: Runner, limits: Limits) -> None:
+    def __init__(
+        self, bundle: Bundle, runner: Runner, limits: Limits, deadline_s: float = 10.0
+    ) -> None:
         """Take a loaded model; `opening` is what it remembers before any text."""
+        self._deadline_s = deadline_s
         self.tokenizer: Tokenizer = bundle.tokenizer
         self.manifest: Manifest = bundle.manifest
+        self.sha256 = bundle.sha256
         self._runner = runner
         self._decoder = Decoder(bundle.tokenizer.words)
         self._scheduler = Scheduler(limits)
@@ -78,7 +82,8 @@ class Engine:
     async def submit(self, step: Step) -> Outcome:
         """Run a step when its turn comes. The step's memory is left as it is.
 
-        Raises OverloadedError, StoppingError, ModelFaultError. A cancelled call leaves the queue.
+        Raises OverloadedError, DeadlineError, StoppingError or ModelFaultError. A cancelled call
+        leaves the queue.
         """
         if self._stopping:
             raise StoppingError("the server is shutting down")
@@ -92,7 +97,10 @@ class Engine:
         if self._running is None:
             self._running = loop.create_task(self._run())
         try:
-            return await job.answer
+            async with asyncio.timeout(self._deadline_s):
+                return await job.answer
+        except TimeoutError:
+            raise DeadlineError(f"the step took over {self._deadline_s} seconds") from None
         finally:
             self._scheduler.cancel(number)
             self._jobs.pop(number, None)

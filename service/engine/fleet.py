@@ -57,7 +57,8 @@ class Fleet:
         limits = Limits(
             settings.max_batch, settings.prefill_batch, settings.prefill_chunk, settings.max_queue
         )
-        return Engine(bundle, Runner(bundle, settings.provider, settings.threads), limits)
+        runner = Runner(bundle, settings.provider, settings.threads)
+        return Engine(bundle, runner, limits, settings.deadline_s)
 
     def _only_model(self) -> str:
         try:

@@ -1,32 +1,47 @@
-"""What can be done with a session: open, mirror a text box, advance, look, close.
+"""What can be done with a session: open, mirror a text box, advance, rewind, fork, look, close.
 
-Every change follows one line: find the session, wait for its turn, plan, run, commit.
-Must not know: HTTP, onnxruntime.
+Every change follows one line: wait for the session's turn, look it up, plan, run, write. A write
+that another process was faster with is planned anew on what that one left.
+Must not know: HTTP, onnxruntime, any one store.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 from models.errors import TextError
 from service.engine.decode import Prediction, Query
 from service.engine.engine import Engine, Step
 from service.engine.fleet import Fleet
 from service.errors import (
+    BadRequestError,
     ExpiredSessionError,
     KeyReusedError,
+    OverloadedError,
     StaleStepError,
     TextTooLongError,
     UnknownSessionError,
 )
 from service.sessions.ids import IdMint
-from service.sessions.memory import MemoryStore
-from service.sessions.session import Answer, Edit, LastStep, Mark, Session
+from service.sessions.packer import Packer
+from service.sessions.session import Answer, Edit, Mark, PastStep, Session
+from service.sessions.store import ConflictError, Store
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
+
+Plan = Callable[[Session, Engine], Edit]
+"""Decides on a change; raises where there is to be none."""
+
+_PAST_STEPS = 8
+"""Steps a session knows again when they are sent once more."""
+
+_ATTEMPTS = 20
+"""How often a step is planned anew when other processes keep being faster."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,7 @@ class Rules:
     """The limits of sessions."""
 
     idle_ttl_s: float
+    total_ttl_s: float
     max_tokens: int
     max_marks: int
 
@@ -54,29 +70,38 @@ class Advance:
     key: str | None = None
 
     @property
-    def body(self) -> object:
+    def body(self) -> str:
         """What makes two advances the same."""
-        return (self.text, self.token_ids, self.k, self.at)
+        return json.dumps([self.text, self.token_ids, self.k, self.at])
+
+
+class _Replayed(Exception):  # noqa: N818 - a way out of a plan, not an error
+    """The step was applied already; this was its answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 class Keeper:
     """Keeps the sessions of all models."""
 
     def __init__(
-        self, fleet: Fleet, store: MemoryStore, mint: IdMint, rules: Rules, now_s: Clock
+        self, fleet: Fleet, store: Store, packer: Packer, mint: IdMint, rules: Rules, now_s: Clock
     ) -> None:
         """Work on a store; `now_s` tells the time."""
         self._fleet = fleet
         self._store = store
+        self._packer = packer
         self._mint = mint
         self._rules = rules
         self._now_s = now_s
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(
         self, model: str | None, version: int | None, text: str, k: int, ttl_s: float | None
     ) -> tuple[Session, Answer]:
         """Start a session on a text of finished words."""
-        self._store.check_room()
         engine = await self._fleet.engine(model, version)
         idle_ttl_s = min(ttl_s or self._rules.idle_ttl_s, self._rules.idle_ttl_s)
         now_s = self._now_s()
@@ -87,21 +112,20 @@ class Keeper:
             created_at_s=now_s,
             idle_ttl_s=idle_ttl_s,
             expires_at_s=now_s + idle_ttl_s,
-            max_marks=self._rules.max_marks,
-            marks=[Mark(0, engine.opening)],
+            marks=(Mark(0, engine.opening),),
         )
         edit = session.edit_to(engine.tokenizer, text, engine.tokenizer.finish(text))
-        answer = await self._run(engine, session, edit, k)
-        self._store.add(session)
+        session, answer = await self._run(engine, session, edit, k)
+        await self._store.put(session)
         return session, answer
 
     async def sync_text(self, session_id: str, text: str, k: int) -> tuple[Session, Answer]:
         """Make a session's text the content of a text box, whose last word may be unfinished."""
-        async with self._turn(session_id) as (session, engine):
-            edit = session.edit_to(engine.tokenizer, text, engine.tokenizer.cut(text))
-            answer = await self._run(engine, session, edit, k)
-            session.last_step = None
-            return session, answer
+
+        def plan(session: Session, engine: Engine) -> Edit:
+            return session.edit_to(engine.tokenizer, text, engine.tokenizer.cut(text))
+
+        return await self._change(session_id, k, plan)
 
     async def advance(self, session_id: str, step: Advance) -> tuple[Session, Answer, bool]:
         """Read finished words behind what was read; tells whether the answer is a replay.
@@ -109,63 +133,142 @@ class Keeper:
         The words take the place of a partial word, as a chosen suggestion does. The same step sent
         again is not run again; StaleStepError where its `at` is not the session's position.
         """
-        async with self._turn(session_id) as (session, engine):
-            replayed = _replay(session, step)
-            if replayed is not None:
-                return session, replayed, True
-            at = session.position
-            answer = await self._run(engine, session, _edit_for(engine, session, step), step.k)
-            session.last_step = LastStep(at, step.key, step.body, answer)
-            return session, answer, False
+
+        def plan(session: Session, engine: Engine) -> Edit:
+            _check_retry(session, step)
+            return _edit_for(engine, session, step)
+
+        try:
+            session, answer = await self._change(session_id, step.k, plan, step)
+        except _Replayed as replayed:
+            return await self.describe(session_id), replayed.answer, True
+        return session, answer, False
+
+    async def rewind(self, session_id: str, position: int, k: int) -> tuple[Session, Answer]:
+        """Go back to an earlier position; BadRequestError where the session was never there."""
+
+        def plan(session: Session, engine: Engine) -> Edit:
+            if position > session.position:
+                raise BadRequestError(
+                    f"the session is at position {session.position}, before {position}"
+                )
+            return session.edit_back_to(engine.tokenizer, position)
+
+        return await self._change(session_id, k, plan)
+
+    async def fork(self, session_id: str, k: int) -> tuple[Session, Answer]:
+        """Start a second session that stands where this one stands."""
+        return await self._adopt(await self._used(session_id), k)
+
+    async def export(self, session_id: str) -> bytes:
+        """A session as bytes that another server can import."""
+        return await self._packer.pack(await self._used(session_id))
+
+    async def import_state(self, blob: bytes, k: int) -> tuple[Session, Answer]:
+        """Start a session from an exported one.
+
+        Raises BadStateError, ForeignStateError, or what is unknown of its model.
+        """
+        session = await self._packer.unpack(blob)
+        self._rules.check_length(session.position)
+        return await self._adopt(session, k)
 
     async def predictions(self, session_id: str, k: int, prefix: str) -> list[Prediction]:
         """What may follow, nothing changed; a prefix takes the place of a pending one."""
-        async with self._turn(session_id) as (session, engine):
-            query = Query(k, prefix or session.pending, session.spaced)
-            outcome = await engine.submit(Step(session.memory, (), query))
-            return outcome.predictions
+        session = await self._used(session_id)
+        engine = await self._fleet.engine(session.model, session.version)
+        query = Query(k, prefix or session.pending, session.spaced)
+        outcome = await engine.submit(Step(session.memory, (), query))
+        return outcome.predictions
 
-    def find(self, session_id: str) -> Session:
+    async def describe(self, session_id: str) -> Session:
         """A live session; ExpiredSessionError or UnknownSessionError where there is none."""
         facts = self._mint.read(session_id)
         if facts is None:
             raise UnknownSessionError("there is no such session")
-        now_s = self._now_s()
-        session = self._store.get(session_id)
-        if session is not None and now_s < session.expires_at_s:
+        session = await self._store.get(session_id)
+        if session is not None and self._now_s() < session.expires_at_s:
             return session
-        self._store.remove(session_id)
-        if session is not None or now_s >= facts.created_at_s + facts.idle_ttl_s:
+        if session is not None:
+            await self._store.remove(session_id)
+        if session is not None or self._now_s() >= facts.created_at_s + facts.idle_ttl_s:
             raise ExpiredSessionError("the session's time is over")
         raise UnknownSessionError("there is no such session any more: it was deleted")
 
-    def close(self, session_id: str) -> None:
+    async def close(self, session_id: str) -> None:
         """Delete a session."""
-        self._store.remove(self.find(session_id).id)
+        async with self._turn(session_id):
+            session = await self.describe(session_id)
+            await self._store.remove(session.id)
 
-    def sweep(self) -> int:
+    async def sweep(self) -> int:
         """Drop the sessions whose time is over, and tell how many they were."""
-        now_s = self._now_s()
-        expired = [session for session in self._store if now_s >= session.expires_at_s]
-        for session in expired:
-            self._store.remove(session.id)
-        return len(expired)
+        return await self._store.sweep(self._now_s())
 
-    @asynccontextmanager
-    async def _turn(self, session_id: str) -> AsyncIterator[tuple[Session, Engine]]:
-        """Wait for a session's turn; it is looked up again then, as it may be gone meanwhile."""
-        async with self.find(session_id).turn:
-            session = self.find(session_id)
-            session.expires_at_s = self._now_s() + session.idle_ttl_s
-            yield session, await self._fleet.engine(session.model, session.version)
+    def _turn(self, session_id: str) -> asyncio.Lock:
+        """Steps of one session run one at a time here, in the order they came."""
+        return self._turns.setdefault(session_id, asyncio.Lock())
 
-    async def _run(self, engine: Engine, session: Session, edit: Edit, k: int) -> Answer:
-        """Run a planned change and commit it, whole or not at all."""
+    async def _change(
+        self, session_id: str, k: int, plan: Plan, step: Advance | None = None
+    ) -> tuple[Session, Answer]:
+        """Plan, run and write a change, in the session's turn."""
+        async with self._turn(session_id):
+            for _ in range(_ATTEMPTS):
+                before = await self.describe(session_id)
+                engine = await self._fleet.engine(before.model, before.version)
+                session, answer = await self._run(engine, before, plan(before, engine), k)
+                if step is not None:
+                    past = PastStep(before.position, step.key, step.body, answer)
+                    session = session.remembering(past, _PAST_STEPS)
+                try:
+                    await self._store.put(self._prolonged(session))
+                except ConflictError:
+                    continue
+                return session, answer
+        raise OverloadedError("other writers kept changing this session")
+
+    async def _run(
+        self, engine: Engine, session: Session, edit: Edit, k: int
+    ) -> tuple[Session, Answer]:
+        """Run a planned change; the session after it, which nobody knows yet."""
         self._rules.check_length(edit.keep + len(edit.new_ids))
         query = Query(k, edit.pending, edit.spaced)
         outcome = await engine.submit(Step(edit.base.memory, edit.token_ids, query))
-        session.commit(edit, outcome.memory)
-        return Answer(session.position, session.pending, outcome.predictions)
+        session = session.after(edit, outcome.memory, self._rules.max_marks)
+        return session, Answer(session.position, session.pending, outcome.predictions)
+
+    async def _adopt(self, origin: Session, k: int) -> tuple[Session, Answer]:
+        """A session of its own that stands where `origin` stands."""
+        now_s = self._now_s()
+        idle_ttl_s = min(origin.idle_ttl_s, self._rules.idle_ttl_s)
+        session = replace(
+            origin,
+            id=self._mint.make(now_s, idle_ttl_s),
+            created_at_s=now_s,
+            idle_ttl_s=idle_ttl_s,
+            expires_at_s=now_s + idle_ttl_s,
+            past_steps=(),
+            revision=1,
+        )
+        engine = await self._fleet.engine(session.model, session.version)
+        query = Query(k, session.pending, session.spaced)
+        outcome = await engine.submit(Step(session.memory, (), query))
+        await self._store.put(session)
+        return session, Answer(session.position, session.pending, outcome.predictions)
+
+    async def _used(self, session_id: str) -> Session:
+        """A live session, which lives longer for having been used."""
+        session = await self.describe(session_id)
+        expires_at_s = self._prolonged(session).expires_at_s
+        await self._store.touch(session_id, expires_at_s)
+        return session
+
+    def _prolonged(self, session: Session) -> Session:
+        """The session with its idle time begun anew, within the time any may live."""
+        end_s = session.created_at_s + self._rules.total_ttl_s
+        expires_at_s = min(self._now_s() + session.idle_ttl_s, end_s)
+        return replace(session, expires_at_s=expires_at_s)
 
 
 def _edit_for(engine: Engine, session: Session, step: Advance) -> Edit:
@@ -179,17 +282,18 @@ def _edit_for(engine: Engine, session: Session, step: Advance) -> Edit:
     return session.edit_to(engine.tokenizer, text, engine.tokenizer.finish(text))
 
 
-def _replay(session: Session, step: Advance) -> Answer | None:
-    """The answer to a step that was applied already; None where it is a new one."""
-    last = session.last_step
-    if last is not None and step.key is not None and step.key == last.key:
-        if step.body != last.body:
-            raise KeyReusedError("this Idempotency-Key came before with another body")
-        return last.answer
+def _check_retry(session: Session, step: Advance) -> None:
+    """Raise _Replayed for a step that was applied already, and refuse one that comes too late."""
+    for past in reversed(session.past_steps):
+        if step.key is not None and step.key == past.key:
+            if step.body != past.body:
+                raise KeyReusedError("this Idempotency-Key came before with another body")
+            raise _Replayed(past.answer)
     if step.at is None or step.at == session.position:
-        return None
-    if last is not None and step.key is None and step.at == last.at and step.body == last.body:
-        return last.answer
+        return
+    for past in reversed(session.past_steps):
+        if step.key is past.key is None and (step.at, step.body) == (past.at, past.body):
+            raise _Replayed(past.answer)
     raise StaleStepError(
         f"the session is at position {session.position}, not {step.at}", position=session.position
     )

@@ -1,15 +1,14 @@
 """One session: what was read, what the model remembers of it, what was last answered.
 
-A change is planned first (an `Edit`), run by the engine, and committed only then, in one go: a
-step that fails leaves the session exactly as it was.
+Sessions do not change. A change is planned (an `Edit`), run by the engine, and gives a new session,
+which counts once a store has taken it: a step that fails leaves everything exactly as it was.
 Must not know: HTTP, stores, clocks, the engine's queue.
 """
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from models.text import Cut, Tokenizer
 from service.engine.decode import Prediction
@@ -52,18 +51,18 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class LastStep:
-    """The last `advance` and its answer, so that the same one sent again gets it again."""
+class PastStep:
+    """An `advance` and its answer, so that the same one sent again gets it again."""
 
     at: int
     key: str | None
-    body: object
+    body: str
     answer: Answer
 
 
-@dataclass
+@dataclass(frozen=True)
 class Session:
-    """A text as far as it was read. Only `commit` changes it, and only between two awaits.
+    """A text as far as it was read; every change makes a new one, one revision on.
 
     `ends` tells where in `text` each token ends. `marks` are memories at recent positions, oldest
     first; the first stands at 0 and is always kept, the last at the position itself.
@@ -75,16 +74,15 @@ class Session:
     created_at_s: float
     idle_ttl_s: float
     expires_at_s: float
-    max_marks: int
-    marks: list[Mark]
+    marks: tuple[Mark, ...]
     text: str = ""
     pending: str = ""
     spaced: bool = True
     token_ids: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
-    last_step: LastStep | None = None
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Steps of one session run one at a time, in the order they came."""
+    past_steps: tuple[PastStep, ...] = ()
+    """The latest advances, oldest first."""
+    revision: int = 0
 
     @property
     def position(self) -> int:
@@ -120,6 +118,12 @@ class Session:
         spaced = tokenizer.finish(text).spaced
         return self._edit(self.position, token_ids, ends, text, "", spaced=spaced)
 
+    def edit_back_to(self, tokenizer: Tokenizer, position: int) -> Edit:
+        """The change that leaves the first `position` tokens, at most as many as there are."""
+        text = self.text[: self.ends[position - 1]] if position else ""
+        spaced = tokenizer.finish(text).spaced
+        return self._edit(position, [], [], text, "", spaced=spaced)
+
     def _edit(
         self, keep: int, ids: list[int], ends: list[int], text: str, pending: str, *, spaced: bool
     ) -> Edit:
@@ -127,13 +131,24 @@ class Session:
         replayed = self.token_ids[base.position : keep]
         return Edit(base, replayed + ids, keep, ids, ends, text, pending, spaced)
 
-    def commit(self, edit: Edit, memory: Memory) -> None:
-        """Make a change that the engine has run; `memory` is what it came to."""
-        self.token_ids[edit.keep :] = edit.new_ids
-        self.ends[edit.keep :] = edit.new_ends
-        self.text, self.pending, self.spaced = edit.text, edit.pending, edit.spaced
+    def after(self, edit: Edit, memory: Memory, max_marks: int) -> Session:
+        """The session after a change that the engine has run; `memory` is what it came to."""
+        token_ids = self.token_ids[: edit.keep] + edit.new_ids
         marks = [mark for mark in self.marks if mark.position <= edit.keep]
-        if marks[-1].position != self.position:
-            marks.append(Mark(self.position, memory))
-        recent = max(len(marks) - self.max_marks, 0)
-        self.marks = [marks[0], *marks[recent + 1 :]]
+        if marks[-1].position != len(token_ids):
+            marks.append(Mark(len(token_ids), memory))
+        recent = max(len(marks) - max_marks, 0)
+        return replace(
+            self,
+            text=edit.text,
+            pending=edit.pending,
+            spaced=edit.spaced,
+            token_ids=token_ids,
+            ends=self.ends[: edit.keep] + edit.new_ends,
+            marks=(marks[0], *marks[recent + 1 :]),
+            revision=self.revision + 1,
+        )
+
+    def remembering(self, step: PastStep, most: int) -> Session:
+        """The session with one more step it knows again, of at most so many."""
+        return replace(self, past_steps=(*self.past_steps, step)[-most:])

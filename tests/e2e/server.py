@@ -38,10 +38,16 @@ class Server:
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._settings = settings
+        self._port = 0
 
     def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it, on the port it had if it ran before."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "service", "--port", "0"],
+            [sys.executable, "-m", "service", "--port", str(self._port)],
             cwd=ROOT,
             env=clean_environment(self._settings),
             stdout=subprocess.PIPE,
@@ -54,7 +60,7 @@ class Server:
             assert line, f"the service ended: {''.join(self._output)}"
             self._output.append(line)
         self.url = "http://" + self._output[-1].partition("http://")[2].strip()
-        return self
+        self._port = int(self.url.rpartition(":")[2])
 
     def __exit__(
         self,
@@ -64,6 +70,21 @@ class Server:
     ) -> None:
         if self._process.poll() is None:
             self.stop()
+
+    def children(self) -> list[int]:
+        """The process ids of its workers."""
+        pid = self._process.pid
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        return [
+            child
+            for child in map(int, listed.split())
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+        self._process.communicate()
 
     def stop(self) -> tuple[int, str]:
         """Ask it to end, as an orchestrator does; returns exit status and all that it printed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -74,6 +75,19 @@ def test_it_stops_when_told_to(models_folder: Path) -> None:
     assert output.endswith("nextword stopped\n")
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{server.url}/readyz")
+
+
+def test_what_is_in_flight_when_it_is_told_to_stop_is_answered(models_folder: Path) -> None:
+    """A long text that is being read gets its answer; what comes later finds nobody."""
+    settings = {"NEXTWORD_MODELS": str(models_folder), "NEXTWORD_MAX_BODY_BYTES": "9000000"}
+    with Server(settings) as server, ThreadPoolExecutor(1) as pool:
+        body = {"texts": ["Anna saw the dogs by the lake. " * 900] * 200}
+        answer = pool.submit(httpx.post, f"{server.url}/v1/predict", json=body, timeout=30)
+        time.sleep(0.3)
+        assert not answer.done()
+        status, output = server.stop()
+        assert (0, 200) == (status, answer.result().status_code)
+    assert output.endswith("nextword stopped\n")
 
 
 def test_sessions_are_bounded_and_expire(models_folder: Path) -> None:

@@ -7,10 +7,12 @@ import asyncio
 import numpy as np
 import pytest
 
+from models.bundle import Bundle
 from service.engine.decode import Query
 from service.engine.engine import Engine, Outcome, Step
-from service.engine.runner import Memory
-from service.errors import ModelFaultError, OverloadedError, StoppingError
+from service.engine.runner import Memory, Runner
+from service.errors import DeadlineError, ModelFaultError, OverloadedError, StoppingError
+from tests.unit.service.conftest import LIMITS
 
 TEXTS = ([5], [6, 7], [], [8] * 7, [9] * 30, [10, 11, 12] * 9, [3], [4, 3])
 
@@ -31,6 +33,27 @@ async def test_answers_do_not_depend_on_who_shares_the_batch(engine: Engine) -> 
     alone = [await read(engine, list(ids)) for ids in TEXTS]
     together = await asyncio.gather(*(read(engine, list(ids)) for ids in TEXTS))
     for one, other in zip(alone, together, strict=True):
+        assert one.predictions == other.predictions
+        assert same(one.memory, other.memory)
+
+
+async def test_a_crowd_at_random_gets_what_each_would_get_alone(engine: Engine) -> None:
+    """Sixty sessions of random lengths, stepped in random pieces at random moments."""
+    chance = np.random.default_rng(3)
+    texts = [chance.integers(0, 34, chance.integers(1, 40)).tolist() for _ in range(60)]
+    alone = [await read(engine, ids) for ids in texts]
+
+    async def type_out(ids: list[int], seed: int) -> Outcome:
+        own, memory, at = np.random.default_rng(seed), engine.opening, 0
+        while at < len(ids):
+            await asyncio.sleep(own.random() * 0.005)
+            piece = ids[at : at + int(own.integers(1, 12))]
+            outcome = await engine.submit(Step(memory, piece, Query(5)))
+            memory, at = outcome.memory, at + len(piece)
+        return outcome
+
+    crowd = await asyncio.gather(*(type_out(ids, seed) for seed, ids in enumerate(texts)))
+    for one, other in zip(alone, crowd, strict=True):
         assert one.predictions == other.predictions
         assert same(one.memory, other.memory)
 
@@ -63,6 +86,15 @@ async def test_too_many_waiting_steps_are_refused(narrow_engine: Engine) -> None
     )
     assert [Outcome, Outcome, OverloadedError] == [type(result) for result in results]
     assert 5 == len((await read(narrow_engine, [5])).predictions)
+
+
+async def test_a_step_that_takes_too_long_is_given_up(bundle: Bundle, runner: Runner) -> None:
+    """It gets an error of its own, and its place in the queue is free again."""
+    engine = Engine(bundle, runner, LIMITS, deadline_s=0.0001)
+    with pytest.raises(DeadlineError):
+        await read(engine, [5] * 500)
+    await engine.stop()
+    assert 0 == len(engine._scheduler)
 
 
 async def test_a_client_that_leaves_frees_its_place(narrow_engine: Engine) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from models.errors import BundleError, TextError, UnknownVersionError, VocabularyError
 from service.engine.fleet import Fleet
 from service.errors import (
+    BadRequestError,
     ExpiredSessionError,
     KeyReusedError,
     ServiceError,
@@ -21,12 +22,14 @@ from service.errors import (
     TextTooLongError,
     UnknownSessionError,
 )
+from service.sessions.codec import Codec
 from service.sessions.ids import IdMint
 from service.sessions.keeper import Advance, Keeper, Rules
 from service.sessions.memory import MemoryStore
+from service.sessions.packer import Packer
 from service.sessions.session import Session
 
-RULES = Rules(idle_ttl_s=60, max_tokens=50, max_marks=3)
+RULES = Rules(idle_ttl_s=60, total_ttl_s=600, max_tokens=50, max_marks=3)
 TEXT = "Anna saw the dogs by the lake"
 
 
@@ -49,7 +52,8 @@ def clock() -> Clock:
 @pytest.fixture
 def keeper(fleet: Fleet, clock: Clock) -> Keeper:
     """A keeper with room for three sessions."""
-    return Keeper(fleet, MemoryStore(3), IdMint(b"secret"), RULES, clock)
+    packer = Packer(fleet, Codec(b"secret"))
+    return Keeper(fleet, MemoryStore(3), packer, IdMint(b"secret"), RULES, clock)
 
 
 async def opened(keeper: Keeper, text: str = "") -> Session:
@@ -63,12 +67,13 @@ def advance(text: str, at: int | None = None, key: str | None = None) -> Advance
     return Advance(text, None, 3, at, key)
 
 
-async def assert_as_fresh(keeper: Keeper, session: Session) -> None:
+async def assert_as_fresh(keeper: Keeper, session_id: str) -> None:
     """A session is bit for bit what a fresh one is that read the same token ids."""
+    session = await keeper.describe(session_id)
     fresh, _ = await keeper.open(None, None, "", 3, None)
     if session.token_ids:
-        await keeper.advance(fresh.id, Advance(None, list(session.token_ids), 3))
-    keeper.close(fresh.id)
+        fresh, _, _ = await keeper.advance(fresh.id, Advance(None, session.token_ids, 3))
+    await keeper.close(fresh.id)
     arrays = zip(session.memory.state, fresh.memory.state, strict=True)
     assert all(np.array_equal(a, b) for a, b in arrays)
     assert np.array_equal(session.memory.hidden, fresh.memory.hidden)
@@ -104,7 +109,7 @@ async def test_a_text_box_is_read_up_to_its_partial_word(
     session = await opened(keeper)
     _, answer = await keeper.sync_text(session.id, text, 3)
     assert (position, pending) == (answer.position, answer.pending)
-    assert text == keeper.find(session.id).text
+    assert text == (await keeper.describe(session.id)).text
 
 
 async def test_completions_start_with_the_partial_word(keeper: Keeper) -> None:
@@ -135,8 +140,9 @@ async def test_any_edit_is_exact(keeper: Keeper) -> None:
             await keeper.sync_text(session.id, text, 3)
             engine = await keeper._fleet.engine()
             cut = engine.tokenizer.cut(text)
-            assert engine.tokenizer.encode(cut.finished) == session.token_ids
-            await assert_as_fresh(keeper, session)
+            now = await keeper.describe(session.id)
+            assert engine.tokenizer.encode(cut.finished) == now.token_ids
+            await assert_as_fresh(keeper, session.id)
 
     loop = asyncio.get_running_loop()
 
@@ -155,7 +161,7 @@ async def test_typing_on_reads_only_what_is_new(keeper: Keeper) -> None:
     longer = f"{TEXT}, and "
     edit = session.edit_to(tokenizer, longer, tokenizer.cut(longer))
     assert (7, 2) == (edit.keep, len(edit.token_ids))
-    await keeper.sync_text(session.id, longer, 3)
+    session, _ = await keeper.sync_text(session.id, longer, 3)
     edit = session.edit_to(tokenizer, f"{TEXT} ", tokenizer.cut(f"{TEXT} "))
     assert (7, []) == (edit.keep, edit.token_ids)
 
@@ -165,16 +171,16 @@ async def test_advance_by_words_equals_the_text_as_a_whole(keeper: Keeper) -> No
     whole = await opened(keeper, TEXT)
     session = await opened(keeper, "Anna saw")
     await keeper.advance(session.id, advance("the dogs"))
-    await keeper.advance(session.id, advance(" by the lake "))
+    session, _, _ = await keeper.advance(session.id, advance(" by the lake "))
     assert whole.token_ids == session.token_ids
-    await assert_as_fresh(keeper, session)
+    await assert_as_fresh(keeper, session.id)
 
 
 async def test_a_chosen_suggestion_replaces_the_partial_word(keeper: Keeper) -> None:
     """ "th" pending and "the" advanced make "the", not "th the"."""
     session = await opened(keeper)
     await keeper.sync_text(session.id, "Anna saw th", 3)
-    await keeper.advance(session.id, advance("the"))
+    session, _, _ = await keeper.advance(session.id, advance("the"))
     assert ("Anna saw the", "") == (session.text, session.pending)
 
 
@@ -182,7 +188,7 @@ async def test_advance_by_token_ids_spells_them_out(keeper: Keeper) -> None:
     """The text grows by what the ids stand for."""
     session = await opened(keeper, "Anna")
     ids = (await keeper._fleet.engine()).tokenizer.encode("Anna saw the dogs.\nBen")[1:]
-    await keeper.advance(session.id, Advance(None, ids, 3))
+    session, _, _ = await keeper.advance(session.id, Advance(None, ids, 3))
     assert "Anna saw the dogs.\nBen" == session.text
 
 
@@ -194,7 +200,19 @@ async def test_the_same_step_sent_twice_is_applied_once(keeper: Keeper) -> None:
         _, second, replayed_second = await keeper.advance(session.id, step)
         assert first == second
         assert (False, True) == (replayed_first, replayed_second)
-    assert "Anna saw the dogs" == session.text
+    assert "Anna saw the dogs" == (await keeper.describe(session.id)).text
+
+
+async def test_a_late_copy_is_recognised_behind_other_steps(keeper: Keeper) -> None:
+    """A copy that was long on its way is answered as it was, and changes nothing any more."""
+    session = await opened(keeper, "Anna")
+    late = advance("saw", key="late")
+    _, first, _ = await keeper.advance(session.id, late)
+    for n in range(7):
+        await keeper.advance(session.id, advance("the", key=str(n)))
+    await keeper.sync_text(session.id, "Ben ", 3)
+    assert (first, True) == (await keeper.advance(session.id, late))[1:]
+    assert "Ben " == (await keeper.describe(session.id)).text
 
 
 async def test_two_copies_at_once_are_applied_once(keeper: Keeper) -> None:
@@ -204,7 +222,7 @@ async def test_two_copies_at_once_are_applied_once(keeper: Keeper) -> None:
         *(keeper.advance(session.id, advance("saw", at=1)) for _ in range(2))
     )
     assert [False, True] == sorted(replayed for _, _, replayed in results)
-    assert "Anna saw" == session.text
+    assert "Anna saw" == (await keeper.describe(session.id)).text
 
 
 async def test_a_stale_step_is_refused_with_the_position(keeper: Keeper) -> None:
@@ -215,7 +233,7 @@ async def test_a_stale_step_is_refused_with_the_position(keeper: Keeper) -> None
         with pytest.raises(StaleStepError) as caught:
             await keeper.advance(session.id, stale)
         assert {"position": 2} == caught.value.extra
-    assert "Anna saw" == session.text
+    assert "Anna saw" == (await keeper.describe(session.id)).text
 
 
 async def test_a_key_with_another_body_is_refused(keeper: Keeper) -> None:
@@ -245,8 +263,9 @@ async def test_a_refused_step_leaves_the_session_as_it_was(
     session = await opened(keeper, TEXT)
     with pytest.raises(error):
         await keeper.advance(session.id, step)
+    session = await keeper.describe(session.id)
     assert (TEXT, 7) == (session.text, session.position)
-    await assert_as_fresh(keeper, session)
+    await assert_as_fresh(keeper, session.id)
 
 
 async def test_looking_changes_nothing(keeper: Keeper) -> None:
@@ -257,6 +276,7 @@ async def test_looking_changes_nothing(keeper: Keeper) -> None:
     found = [p.word for p in await keeper.predictions(session.id, 9, "")]
     assert found
     assert all(word.startswith("s") for word in found)
+    session = await keeper.describe(session.id)
     assert ("Anna s", "s", 1) == (session.text, session.pending, session.position)
 
 
@@ -266,22 +286,22 @@ async def test_an_idle_session_expires_and_use_prolongs_it(keeper: Keeper, clock
     clock.now_s += 59
     await keeper.sync_text(session.id, "Anna saw ", 3)
     clock.now_s += 59
-    assert "Anna saw " == keeper.find(session.id).text
+    assert "Anna saw " == (await keeper.describe(session.id)).text
     clock.now_s += 2
     for _ in range(2):
         with pytest.raises(ExpiredSessionError):
-            keeper.find(session.id)
+            await keeper.describe(session.id)
     with pytest.raises(UnknownSessionError):
-        keeper.find(IdMint(b"other").make(clock.now_s, 60))
+        await keeper.describe(IdMint(b"other").make(clock.now_s, 60))
 
 
 async def test_a_deleted_session_is_unknown(keeper: Keeper) -> None:
     """Also to a step that was waiting for its turn."""
     session = await opened(keeper, "Anna")
-    async with session.turn:
+    async with keeper._turn(session.id):
         waiting = asyncio.create_task(keeper.advance(session.id, advance("saw")))
         await asyncio.sleep(0)
-        keeper.close(session.id)
+        await keeper._store.remove(session.id)
     with pytest.raises(UnknownSessionError):
         await waiting
 
@@ -300,5 +320,68 @@ async def test_there_is_room_for_so_many_sessions_only(keeper: Keeper, clock: Cl
     with pytest.raises(SessionsFullError):
         await opened(keeper)
     clock.now_s += 61
-    assert 3 == keeper.sweep()
+    assert 3 == await keeper.sweep()
     assert 0 == (await opened(keeper)).position
+
+
+@pytest.mark.parametrize("position", range(8))
+async def test_a_rewind_is_exact(keeper: Keeper, position: int) -> None:
+    """At every earlier position the session is what a fresh one on those tokens is."""
+    session = await opened(keeper, TEXT)
+    session, answer = await keeper.rewind(session.id, position, 3)
+    assert " ".join(TEXT.split(" ")[:position]) == session.text
+    assert (position, "") == (answer.position, answer.pending)
+    await assert_as_fresh(keeper, session.id)
+
+
+async def test_a_rewind_of_a_few_words_replays_nothing(keeper: Keeper) -> None:
+    """Positions the session stood at lately are kept with their memory."""
+    session = await opened(keeper, TEXT)
+    for word in ("and", "the"):
+        session, _, _ = await keeper.advance(session.id, advance(word))
+    engine = await keeper._fleet.engine()
+    assert [] == session.edit_back_to(engine.tokenizer, 8).token_ids
+    assert session.token_ids[:3] == session.edit_back_to(engine.tokenizer, 3).token_ids
+
+
+async def test_a_rewind_to_the_future_is_refused(keeper: Keeper) -> None:
+    """A session can go back only to where it was."""
+    session = await opened(keeper, "Anna")
+    with pytest.raises(BadRequestError, match="position 1, before 2"):
+        await keeper.rewind(session.id, 2, 3)
+
+
+async def test_a_fork_stands_alone(keeper: Keeper) -> None:
+    """It starts where its origin stands, and neither moves with the other."""
+    origin = await opened(keeper, "Anna saw")
+    fork, answer = await keeper.fork(origin.id, 3)
+    assert origin.id != fork.id
+    assert 2 == answer.position
+    await keeper.advance(fork.id, advance("the dogs"))
+    await keeper.advance(origin.id, advance("Ben"))
+    assert "Anna saw the dogs" == (await keeper.describe(fork.id)).text
+    assert "Anna saw Ben" == (await keeper.describe(origin.id)).text
+    await assert_as_fresh(keeper, fork.id)
+
+
+async def test_a_session_moves_between_servers(keeper: Keeper, fleet: Fleet, clock: Clock) -> None:
+    """What one server exports another one of the same secret imports, exactly."""
+    session = await opened(keeper, TEXT)
+    await keeper.sync_text(session.id, f"{TEXT} th", 3)
+    blob = await keeper.export(session.id)
+    packer = Packer(fleet, Codec(b"secret"))
+    other = Keeper(fleet, MemoryStore(3), packer, IdMint(b"other"), RULES, clock)
+    moved, answer = await other.import_state(blob, 3)
+    assert (f"{TEXT} th", 7, "th") == (moved.text, answer.position, answer.pending)
+    await assert_as_fresh(other, moved.id)
+
+
+async def test_use_prolongs_a_life_up_to_its_end_only(keeper: Keeper, clock: Clock) -> None:
+    """A session in constant use ends when its total time is over."""
+    session = await opened(keeper, "Anna")
+    for _ in range(11):
+        clock.now_s += 54
+        await keeper.predictions(session.id, 3, "")
+    clock.now_s += 7
+    with pytest.raises(ExpiredSessionError):
+        await keeper.describe(session.id)

@@ -28,6 +28,7 @@ def test_values_are_typed() -> None:
         ("NEXTWORD_MAX_SESSIONS", "0", "NEXTWORD_MAX_SESSIONS='0': .*greater than or equal to 1"),
         ("NEXTWORD_PROVIDER", "tpu", "NEXTWORD_PROVIDER='tpu': .*'cpu' or 'cuda'"),
         ("NEXTWORD_STORE", "paper", "NEXTWORD_STORE='paper'"),
+        ("NEXTWORD_WORKERS", "2", "NEXTWORD_WORKERS above 1 needs NEXTWORD_STORE"),
     ],
 )
 def test_what_is_wrong_is_named(name: str, value: str, message: str) -> None:
