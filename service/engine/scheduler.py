@@ -8,6 +8,7 @@ A job is a number of tokens to read, and then one answer. The rules:
 | short and long apart | a batch holds single steps (at most one token left) or chunks of long texts, never both: padding one to the other would cost all its rows the length of the longest |
 | nobody waits for a long text | where both kinds wait, they take turns, and a turn of long texts reads one chunk of each of its rows |
 | no tokens, no delay | a job with nothing to read (only an answer wanted) counts as a single step |
+| one step of a session at a time | not here: whoever adds jobs adds a session's next one when the last is answered |
 | bounded | a job that would be one too many is refused before anything changes |
 | a job runs once at a time | it is out of the queue while its batch runs, and back at its end after |
 | leaving is free | a cancelled job no longer counts; it is forgotten at once, or when the batch it runs in is done |

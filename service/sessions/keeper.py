@@ -189,8 +189,7 @@ class Keeper:
         session = await self._store.get(session_id)
         if session is not None and self._now_s() < session.expires_at_s:
             return session
-        if session is not None:
-            await self._store.remove(session_id)
+        # Left to the sweep: another process may have used it since it was looked up.
         if session is not None or self._now_s() >= facts.created_at_s + facts.idle_ttl_s:
             raise ExpiredSessionError("the session's time is over")
         raise UnknownSessionError("there is no such session any more: it was deleted")
