@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     """Longest text of a session or a request, in tokens."""
     max_texts: _Count = 256
     """Texts in one stateless request."""
+    max_live: _Count = 10_000
+    """Live connections at once; one more is closed with 1013."""
     max_sessions: _Count = 100_000
     """Sessions held at once; one more is answered 503."""
     session_idle_ttl_s: _Seconds = 3600.0

@@ -26,6 +26,8 @@ class Parts:
     keeper: Keeper
     rules: Rules
     ready: bool = False
+    live: int = 0
+    """Live connections open now."""
 
     async def stop(self) -> None:
         """Finish what waits in the engines, then in the store."""

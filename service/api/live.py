@@ -54,14 +54,27 @@ class _End:
 async def live(socket: WebSocket, session_id: str) -> None:
     """Answer frames with what `PUT text` answers; skip those that newer ones overtook."""
     await socket.accept()  # before anything is refused: only then browsers see why
-    connection = _Connection(socket, session_id)
+    parts: Parts = socket.app.state.parts
+    if parts.live >= parts.settings.max_live:
+        end = _End(status.WS_1013_TRY_AGAIN_LATER, f"all {parts.live} live connections are taken")
+    else:
+        parts.live += 1
+        try:
+            end = await _serve(_Connection(socket, session_id))
+        finally:
+            parts.live -= 1
+    reason = end.reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
+    with contextlib.suppress(*_GONE):
+        await socket.close(end.code, reason)
+
+
+async def _serve(connection: _Connection) -> _End:
+    """Read and work side by side until either ends; returns why."""
     async with asyncio.TaskGroup() as tasks:
         reader = tasks.create_task(connection.read())
         end = await connection.work()
         reader.cancel()
-    reason = end.reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
-    with contextlib.suppress(*_GONE):
-        await socket.close(end.code, reason)
+    return end
 
 
 class _Connection:

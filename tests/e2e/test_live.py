@@ -235,3 +235,22 @@ def test_a_stopping_server_says_that_it_restarts(models_folder: Path) -> None:
             status, output = server.stop()
             assert [1012, 1012] == [closed(idle)[0], closed(busy)[0]]
     assert (0, ["nextword stopped"]) == (status, output.splitlines()[1:])
+
+
+def test_live_connections_are_bounded(models_folder: Path) -> None:
+    """A second of one is told to try again later; when the first has left there is room."""
+    settings = {"NEXTWORD_MODELS": str(models_folder), "NEXTWORD_MAX_LIVE": "1"}
+    with Server(settings) as server:
+        session = httpx.post(f"{server.url}/v1/sessions", json={}).json()["id"]
+        with open_live(server.url, session) as first:
+            ask(first, text="Anna")
+            with open_live(server.url, session) as second:
+                assert (1013, "all 1 live connections are taken") == closed(second)
+            assert "Anna" == ask(first, text="Anna")["pending"]
+        for _ in range(100):
+            with open_live(server.url, session) as third, contextlib.suppress(ConnectionClosed):
+                assert "Ben" == ask(third, text="Ben")["pending"]
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("the place was never free again")

@@ -49,8 +49,8 @@ class Client:
         self._come: asyncio.Queue[dict[str, object]] = asyncio.Queue()
         self.got: list[dict[str, object]] = []
         self.gone = False
-        settings = SimpleNamespace(max_body_bytes=100)
-        parts = SimpleNamespace(keeper=keeper, settings=settings)
+        settings = SimpleNamespace(max_body_bytes=100, max_live=1)
+        parts = SimpleNamespace(keeper=keeper, settings=settings, live=0)
         scope = {"type": "websocket", "app": SimpleNamespace(state=SimpleNamespace(parts=parts))}
         self.socket = WebSocket(scope, self._come.get, self._send)
         self._come.put_nowait({"type": "websocket.connect"})
