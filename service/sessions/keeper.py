@@ -22,6 +22,7 @@ from service.errors import (
     ExpiredSessionError,
     KeyReusedError,
     OverloadedError,
+    SessionsFullError,
     StaleStepError,
     TextTooLongError,
     UnknownSessionError,
@@ -116,7 +117,7 @@ class Keeper:
         )
         edit = session.edit_to(engine.tokenizer, text, engine.tokenizer.finish(text))
         session, answer = await self._run(engine, session, edit, k)
-        await self._store.put(session)
+        await self._admit(session)
         return session, answer
 
     async def sync_text(self, session_id: str, text: str, k: int) -> tuple[Session, Answer]:
@@ -253,8 +254,17 @@ class Keeper:
         engine = await self._fleet.engine(session.model, session.version)
         query = Query(k, session.pending, session.spaced)
         outcome = await engine.submit(Step(session.memory, (), query))
-        await self._store.put(session)
+        await self._admit(session)
         return session, Answer(session.position, session.pending, outcome.predictions)
+
+    async def _admit(self, session: Session) -> None:
+        """Keep a new session, if need be in the room of those whose time is over."""
+        try:
+            await self._store.put(session)
+        except SessionsFullError:
+            if await self.sweep() == 0:
+                raise
+            await self._store.put(session)
 
     async def _used(self, session_id: str) -> Session:
         """A live session, which lives longer for having been used."""
