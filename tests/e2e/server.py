@@ -89,5 +89,5 @@ class Server:
     def stop(self) -> tuple[int, str]:
         """Ask it to end, as an orchestrator does; returns exit status and all that it printed."""
         self._process.send_signal(signal.SIGTERM)
-        rest, _ = self._process.communicate(timeout=30)
+        rest, _ = self._process.communicate(timeout=90)
         return self._process.returncode, "".join(self._output) + rest

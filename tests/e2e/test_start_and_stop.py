@@ -80,9 +80,10 @@ def test_it_stops_when_told_to(models_folder: Path) -> None:
 def test_what_is_in_flight_when_it_is_told_to_stop_is_answered(models_folder: Path) -> None:
     """A long text that is being read gets its answer; what comes later finds nobody."""
     settings = {"NEXTWORD_MODELS": str(models_folder), "NEXTWORD_MAX_BODY_BYTES": "9000000"}
+    settings |= {"NEXTWORD_DEADLINE_S": "60", "NEXTWORD_GRACE_S": "60"}
     with Server(settings) as server, ThreadPoolExecutor(1) as pool:
         body = {"texts": ["Anna saw the dogs by the lake. " * 900] * 200}
-        answer = pool.submit(httpx.post, f"{server.url}/v1/predict", json=body, timeout=30)
+        answer = pool.submit(httpx.post, f"{server.url}/v1/predict", json=body, timeout=90)
         time.sleep(0.3)
         assert not answer.done()
         status, output = server.stop()
