@@ -27,7 +27,7 @@ from service.api.schemas import (
     predictions_out,
     step_out,
 )
-from service.sessions.keeper import Advance
+from service.sessions.advance import Advance
 from service.sessions.session import Answer, Session
 
 _STATE_TYPE = "application/octet-stream"

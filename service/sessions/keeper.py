@@ -8,25 +8,22 @@ Must not know: HTTP, onnxruntime, any one store.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
-from models.errors import TextError
 from service.engine.decode import Prediction, Query
 from service.engine.engine import Engine, Step
 from service.engine.fleet import Fleet
 from service.errors import (
     BadRequestError,
     ExpiredSessionError,
-    KeyReusedError,
     OverloadedError,
     SessionsFullError,
-    StaleStepError,
     TextTooLongError,
     UnknownSessionError,
 )
+from service.sessions.advance import Advance, Replayed, check_retry, edit_for
 from service.sessions.ids import IdMint
 from service.sessions.packer import Packer
 from service.sessions.session import Answer, Edit, Mark, PastStep, Session
@@ -58,30 +55,6 @@ class Rules:
         """Raise TextTooLongError where a text has more tokens than it may."""
         if tokens > self.max_tokens:
             raise TextTooLongError(f"the text has {tokens} tokens, more than {self.max_tokens}")
-
-
-@dataclass(frozen=True)
-class Advance:
-    """Finished words to read, as text or as token ids, and how to recognise a retry."""
-
-    text: str | None
-    token_ids: list[int] | None
-    k: int
-    at: int | None = None
-    key: str | None = None
-
-    @property
-    def body(self) -> str:
-        """What makes two advances the same."""
-        return json.dumps([self.text, self.token_ids, self.k, self.at])
-
-
-class _Replayed(Exception):  # noqa: N818 - a way out of a plan, not an error
-    """The step was applied already; this was its answer."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__()
-        self.answer = answer
 
 
 class Keeper:
@@ -136,12 +109,12 @@ class Keeper:
         """
 
         def plan(session: Session, engine: Engine) -> Edit:
-            _check_retry(session, step)
-            return _edit_for(engine, session, step)
+            check_retry(session, step)
+            return edit_for(engine.tokenizer, session, step)
 
         try:
             session, answer = await self._change(session_id, step.k, plan, step)
-        except _Replayed as replayed:
+        except Replayed as replayed:
             return await self.describe(session_id), replayed.answer, True
         return session, answer, False
 
@@ -278,31 +251,3 @@ class Keeper:
         end_s = session.created_at_s + self._rules.total_ttl_s
         expires_at_s = min(self._now_s() + session.idle_ttl_s, end_s)
         return replace(session, expires_at_s=expires_at_s)
-
-
-def _edit_for(engine: Engine, session: Session, step: Advance) -> Edit:
-    if step.token_ids is not None:
-        return session.edit_by_ids(engine.tokenizer, step.token_ids)
-    words = step.text or ""
-    before = session.text.removesuffix(session.pending)
-    text = engine.tokenizer.join(before, words)
-    if not words.strip(" \t"):
-        raise TextError("the text holds no word to advance by")
-    return session.edit_to(engine.tokenizer, text, engine.tokenizer.finish(text))
-
-
-def _check_retry(session: Session, step: Advance) -> None:
-    """Raise _Replayed for a step that was applied already, and refuse one that comes too late."""
-    for past in reversed(session.past_steps):
-        if step.key is not None and step.key == past.key:
-            if step.body != past.body:
-                raise KeyReusedError("this Idempotency-Key came before with another body")
-            raise _Replayed(past.answer)
-    if step.at is None or step.at == session.position:
-        return
-    for past in reversed(session.past_steps):
-        if step.key is past.key is None and (step.at, step.body) == (past.at, past.body):
-            raise _Replayed(past.answer)
-    raise StaleStepError(
-        f"the session is at position {session.position}, not {step.at}", position=session.position
-    )

@@ -22,9 +22,10 @@ from service.errors import (
     TextTooLongError,
     UnknownSessionError,
 )
+from service.sessions.advance import Advance
 from service.sessions.codec import Codec
 from service.sessions.ids import IdMint
-from service.sessions.keeper import Advance, Keeper, Rules
+from service.sessions.keeper import Keeper, Rules
 from service.sessions.memory import MemoryStore
 from service.sessions.packer import Packer
 from service.sessions.session import Session
