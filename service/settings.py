@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     """The model repository folder."""
     model: str | None = None
     """The default model; without it the only one there is, or `keyboard-en`."""
+    model_change: Literal["pin", "migrate"] = "pin"
+    """Whether live sessions stay with their version when a newer one appears, or go over to it."""
     provider: Literal["cpu", "cuda"] = "cpu"
     """What runs the graphs. There is no fallback from one to the other."""
     store: Literal["memory", "sqlite", "redis"] = "memory"

@@ -50,6 +50,8 @@ class Rules:
     total_ttl_s: float
     max_tokens: int
     max_marks: int
+    migrate: bool = False
+    """Whether a session goes over to a newer version of its model, or stays with its own."""
 
     def check_length(self, tokens: int) -> None:
         """Raise TextTooLongError where a text has more tokens than it may."""
@@ -149,8 +151,7 @@ class Keeper:
 
     async def predictions(self, session_id: str, k: int, prefix: str) -> list[Prediction]:
         """What may follow, nothing changed; a prefix takes the place of a pending one."""
-        session = await self._used(session_id)
-        engine = await self._fleet.engine(session.model, session.version)
+        session, engine = await self._on_its_model(await self._used(session_id))
         query = Query(k, prefix or session.pending, session.spaced)
         outcome = await engine.submit(Step(session.memory, (), query))
         return outcome.predictions
@@ -188,8 +189,7 @@ class Keeper:
         """Plan, run and write a change, in the session's turn."""
         async with self._turn(session_id):
             for _ in range(_ATTEMPTS):
-                before = await self.describe(session_id)
-                engine = await self._fleet.engine(before.model, before.version)
+                before, engine = await self._on_its_model(await self.describe(session_id))
                 session, answer = await self._run(engine, before, plan(before, engine), k)
                 if step is not None:
                     past = PastStep(before.position, step.key, step.body, answer)
@@ -200,6 +200,30 @@ class Keeper:
                     continue
                 return session, answer
         raise OverloadedError("other writers kept changing this session")
+
+    async def _on_its_model(self, session: Session) -> tuple[Session, Engine]:
+        """A session and the engine it runs on: its own, or the newest, which reads its text anew.
+
+        The session that went over is written with its next change, at the same revision.
+        """
+        if not self._rules.migrate:
+            return session, await self._fleet.engine(session.model, session.version)
+        engine = await self._fleet.engine(session.model)
+        if engine.manifest.version == session.version:
+            return session, engine
+        blank = replace(
+            session,
+            version=engine.manifest.version,
+            marks=(Mark(0, engine.opening),),
+            text="",
+            pending="",
+            token_ids=[],
+            ends=[],
+        )
+        tokenizer, text = engine.tokenizer, session.text
+        cut = tokenizer.cut(text) if session.pending else tokenizer.finish(text)
+        moved, _ = await self._run(engine, blank, blank.edit_to(tokenizer, text, cut), 1)
+        return replace(moved, revision=session.revision), engine
 
     async def _run(
         self, engine: Engine, session: Session, edit: Edit, k: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -349,6 +350,22 @@ async def test_a_rewind_to_the_future_is_refused(keeper: Keeper) -> None:
     session = await opened(keeper, "Anna")
     with pytest.raises(BadRequestError, match="position 1, before 2"):
         await keeper.rewind(session.id, 2, 3)
+
+
+@pytest.mark.parametrize(("policy", "version"), [("pin", 1), ("migrate", 2)])
+async def test_a_new_version_meets_live_sessions_as_configured(
+    keeper: Keeper, policy: str, version: int
+) -> None:
+    """Pinned ones stay what they were; the others are what a fresh one on the new version is."""
+    session, _ = await keeper.open("talker", 1, "", 3, None)
+    await keeper.sync_text(session.id, "Anna saw the dogs by the la", 3)
+    keeper._rules = replace(RULES, migrate=policy == "migrate")
+    assert ["lake"] == [p.word for p in await keeper.predictions(session.id, 3, "")]
+    session, answer, _ = await keeper.advance(session.id, advance("lake", at=6))
+    text = "Anna saw the dogs by the lake"
+    fresh, expected = await keeper.open("talker", version, text, 3, None)
+    assert (version, expected.predictions) == (session.version, answer.predictions)
+    assert fresh.token_ids == (await keeper.describe(session.id)).token_ids
 
 
 async def test_a_fork_stands_alone(keeper: Keeper) -> None:
