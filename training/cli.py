@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed.run(parsed)
     except BrokenPipeError:
         return 1
+    except KeyboardInterrupt:  # before or after the part that ends in order
+        print("interrupted", file=sys.stderr)
+        return 130
     except (TrainingError, BundleError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
