@@ -24,11 +24,11 @@ from service.errors import DeadlineError, OverloadedError, StoppingError
 
 @dataclass(frozen=True)
 class Step:
-    """Read `token_ids` on top of a memory, then answer a query."""
+    """Read `token_ids` on top of a memory, then answer a query, if there is one."""
 
     memory: Memory
     token_ids: Sequence[int]
-    query: Query
+    query: Query | None
 
 
 @dataclass(frozen=True)
@@ -136,18 +136,29 @@ class Engine:
                 [jobs[i].step.token_ids[rows[i].start : rows[i].end] for i in reading],
                 [jobs[i].memory.state for i in reading],
             )
-            for i, part in zip(reading, read, strict=True):
-                parts[i] = part
-        due = {i: part for i, part in enumerate(parts) if rows[i].last and isinstance(part, Memory)}
-        if due:
-            k = max(jobs[i].step.query.head_k for i in due)
-            scores = self._runner.score([memory.hidden for memory in due.values()], k)
-            for n, (i, memory) in enumerate(due.items()):
-                suggested = self._decoder.suggest(
-                    jobs[i].step.query, scores.log_probs_NV[n], scores.top_ids_NK[n]
-                )
-                parts[i] = Outcome(memory, suggested)
+            for i, memory in zip(reading, read, strict=True):
+                parts[i] = memory
+        asked: list[tuple[int, Memory, Query]] = []
+        for i, (row, job, part) in enumerate(zip(rows, jobs, parts, strict=True)):
+            if row.last and isinstance(part, Memory):
+                parts[i] = Outcome(part, [])
+                if job.step.query is not None:
+                    asked.append((i, part, job.step.query))
+        for i, outcome in zip((i for i, _, _ in asked), self._answer(asked), strict=True):
+            parts[i] = outcome
         return parts
+
+    def _answer(self, asked: Sequence[tuple[int, Memory, Query]]) -> list[Outcome]:
+        """Answer queries on memories, all with one run of the head."""
+        if not asked:
+            return []
+        head_k = max(query.head_k for _, _, query in asked)
+        scores = self._runner.score([memory.hidden for _, memory, _ in asked], head_k)
+        rows = zip(asked, scores.log_probs_NV, scores.top_ids_NK, strict=True)
+        return [
+            Outcome(memory, self._decoder.suggest(query, log_probs_V, top_ids_K))
+            for (_, memory, query), log_probs_V, top_ids_K in rows
+        ]
 
     def _complete(self, number: int, job: _Job, part: _Part) -> None:
         """Hand a job its part: an answer, an error, or what its next chunk goes on from."""

@@ -35,6 +35,9 @@ Clock = Callable[[], float]
 Plan = Callable[[Session, Engine], Edit]
 """Decides on a change; raises where there is to be none."""
 
+_LAST_TOKENS = 4
+"""Tokens at the end of a text that are read one by one, their memories kept."""
+
 _PAST_STEPS = 8
 """Steps a session knows again when they are sent once more."""
 
@@ -231,8 +234,14 @@ class Keeper:
         """Run a planned change; the session after it, which nobody knows yet."""
         self._rules.check_length(edit.keep + len(edit.new_ids))
         query = Query(k, edit.pending, edit.spaced)
-        outcome = await engine.submit(Step(edit.base.memory, edit.token_ids, query))
-        session = session.after(edit, outcome.memory, self._rules.max_marks)
+        memory, marks = edit.base.memory, list[Mark]()
+        *before, last = _pieces(edit.token_ids)
+        for piece in before:
+            memory = (await engine.submit(Step(memory, piece, None))).memory
+            position = (marks[-1] if marks else edit.base).position + len(piece)
+            marks.append(Mark(position, memory))
+        outcome = await engine.submit(Step(memory, last, query))
+        session = session.after(edit, marks, outcome.memory, self._rules.max_marks)
         return session, Answer(session.position, session.pending, outcome.predictions)
 
     async def _adopt(self, origin: Session, k: int) -> tuple[Session, Answer]:
@@ -275,3 +284,14 @@ class Keeper:
         end_s = session.created_at_s + self._rules.total_ttl_s
         expires_at_s = min(self._now_s() + session.idle_ttl_s, end_s)
         return replace(session, expires_at_s=expires_at_s)
+
+
+def _pieces(token_ids: list[int]) -> list[list[int]]:
+    """What to read at once: all but the end of a long text, then token by token.
+
+    So that the memory is known before each of the last few tokens, and taking back a few words
+    replays nothing, typed or pasted.
+    """
+    split = max(len(token_ids) - _LAST_TOKENS, 0)
+    pieces = [token_ids[:split], *([token_id] for token_id in token_ids[split:])]
+    return [piece for piece in pieces if piece] or [[]]

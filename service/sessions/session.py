@@ -131,13 +131,15 @@ class Session:
         replayed = self.token_ids[base.position : keep]
         return Edit(base, replayed + ids, keep, ids, ends, text, pending, spaced)
 
-    def after(self, edit: Edit, memory: Memory, max_marks: int) -> Session:
-        """The session after a change that the engine has run; `memory` is what it came to."""
+    def after(self, edit: Edit, way: list[Mark], memory: Memory, max_marks: int) -> Session:
+        """The session after a change that the engine has run.
+
+        `memory` is what it came to, and `way` what it passed on the way there from the edit's base.
+        """
         token_ids = self.token_ids[: edit.keep] + edit.new_ids
-        marks = [mark for mark in self.marks if mark.position <= edit.keep]
-        if marks[-1].position != len(token_ids):
-            marks.append(Mark(len(token_ids), memory))
-        recent = max(len(marks) - max_marks, 0)
+        known = {mark.position: mark for mark in self.marks if mark.position <= edit.keep}
+        known |= {mark.position: mark for mark in (*way, Mark(len(token_ids), memory))}
+        marks = [known[position] for position in sorted(known)]
         return replace(
             self,
             text=edit.text,
@@ -145,7 +147,7 @@ class Session:
             spaced=edit.spaced,
             token_ids=token_ids,
             ends=self.ends[: edit.keep] + edit.new_ends,
-            marks=(marks[0], *marks[recent + 1 :]),
+            marks=(marks[0], *marks[1:][-max_marks:]),
             revision=self.revision + 1,
         )
 

@@ -345,6 +345,16 @@ async def test_a_rewind_of_a_few_words_replays_nothing(keeper: Keeper) -> None:
     assert session.token_ids[:3] == session.edit_back_to(engine.tokenizer, 3).token_ids
 
 
+async def test_taking_back_the_last_pasted_words_replays_nothing(keeper: Keeper) -> None:
+    """The end of a text that came at once is known token by token too."""
+    session = await opened(keeper, TEXT)
+    engine = await keeper._fleet.engine()
+    for position in (7, 6, 5):
+        assert [] == session.edit_back_to(engine.tokenizer, position).token_ids
+    await keeper.rewind(session.id, 6, 3)
+    await assert_as_fresh(keeper, session.id)
+
+
 async def test_a_rewind_to_the_future_is_refused(keeper: Keeper) -> None:
     """A session can go back only to where it was."""
     session = await opened(keeper, "Anna")
