@@ -4,12 +4,12 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: serve test setup check fmt chaos clean
+.PHONY: serve test setup check fmt chaos redis-server clean
 
 serve: .venv/.serve ## set up without torch, and serve the shipped model
 	$(BIN)/python -m service --host $(HOST) --port $(PORT)
 
-test: .venv/.dev ## set up, and run every test
+test: .venv/.dev redis-server ## set up, and run every test
 	$(BIN)/python -m pytest --cov
 
 setup: .venv/.dev ## set up everything, torch included, in .venv
@@ -24,8 +24,13 @@ fmt: .venv/.dev ## put code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-chaos: .venv/.dev ## crashes, retries and duplicates against the durable stores; needs redis-server
+chaos: .venv/.dev redis-server ## crashes, retries and duplicates against the durable stores
 	$(BIN)/python -m tests.chaos
+
+redis-server: # a Debian package, not one of Python's
+	@command -v $@ >/dev/null \
+	    || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $@; } \
+	    || { echo "$@ is missing: install it with your system's package manager" >&2; exit 1; }
 
 clean: ## forget the set-up
 	rm -rf .venv
