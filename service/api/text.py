@@ -14,6 +14,7 @@ from service.api.schemas import PredictBody, PredictOut, predictions_out
 from service.engine.decode import Query
 from service.engine.engine import Engine, Step
 from service.errors import BadRequestError
+from service.offload import off_loop_if_long
 from service.sessions.keeper import Rules
 
 router = APIRouter(prefix="/v1", tags=["text"])
@@ -26,7 +27,11 @@ async def predict(body: PredictBody, parts: PartsOf) -> PredictOut:
     texts = [body.text] if body.text is not None else body.texts or []
     if len(texts) > parts.settings.max_texts:
         raise BadRequestError(f"{len(texts)} texts are more than {parts.settings.max_texts}")
-    steps = [_step(engine, text, body.k, body.prefix, parts.rules) for text in texts]
+
+    def plan() -> list[Step]:
+        return [_step(engine, text, body.k, body.prefix, parts.rules) for text in texts]
+
+    steps = await off_loop_if_long(sum(map(len, texts)), plan)
     outcomes = await asyncio.gather(*map(engine.submit, steps))
     answers = [predictions_out(outcome.predictions) for outcome in outcomes]
     return PredictOut(

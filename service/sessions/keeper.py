@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from weakref import WeakValueDictionary
 
 from service.engine.decode import Prediction, Query
@@ -23,6 +24,7 @@ from service.errors import (
     TextTooLongError,
     UnknownSessionError,
 )
+from service.offload import off_loop_if_long
 from service.sessions.advance import Advance, Replayed, check_retry, edit_for
 from service.sessions.ids import IdMint
 from service.sessions.packer import Packer
@@ -93,8 +95,11 @@ class Keeper:
             expires_at_s=now_s + idle_ttl_s,
             marks=(Mark(0, engine.opening),),
         )
-        edit = session.edit_to(engine.tokenizer, text, engine.tokenizer.finish(text))
-        session, answer = await self._run(engine, session, edit, k)
+        blank, tokenizer = session, engine.tokenizer
+        edit = await off_loop_if_long(
+            len(text), lambda: blank.edit_to(tokenizer, text, tokenizer.finish(text))
+        )
+        session, answer = await self._run(engine, blank, edit, k)
         await self._admit(session)
         return session, answer
 
@@ -104,7 +109,7 @@ class Keeper:
         def plan(session: Session, engine: Engine) -> Edit:
             return session.edit_to(engine.tokenizer, text, engine.tokenizer.cut(text))
 
-        return await self._change(session_id, k, plan)
+        return await self._change(session_id, k, plan, len(text))
 
     async def advance(self, session_id: str, step: Advance) -> tuple[Session, Answer, bool]:
         """Read finished words behind what was read; tells whether the answer is a replay.
@@ -118,7 +123,8 @@ class Keeper:
             return edit_for(engine.tokenizer, session, step)
 
         try:
-            session, answer = await self._change(session_id, step.k, plan, step)
+            size = len(step.text or "")
+            session, answer = await self._change(session_id, step.k, plan, size, step)
         except Replayed as replayed:
             return await self.describe(session_id), replayed.answer, True
         return session, answer, False
@@ -187,13 +193,14 @@ class Keeper:
         return self._turns.setdefault(session_id, asyncio.Lock())
 
     async def _change(
-        self, session_id: str, k: int, plan: Plan, step: Advance | None = None
+        self, session_id: str, k: int, plan: Plan, size: int = 0, step: Advance | None = None
     ) -> tuple[Session, Answer]:
-        """Plan, run and write a change, in the session's turn."""
+        """Plan, run and write a change, in the session's turn; `size` is its text's length."""
         async with self._turn(session_id):
             for _ in range(_ATTEMPTS):
                 before, engine = await self._on_its_model(await self.describe(session_id))
-                session, answer = await self._run(engine, before, plan(before, engine), k)
+                edit = await off_loop_if_long(size, partial(plan, before, engine))
+                session, answer = await self._run(engine, before, edit, k)
                 if step is not None:
                     past = PastStep(before.position, step.key, step.body, answer)
                     session = session.remembering(past, _PAST_STEPS)

@@ -21,7 +21,9 @@ def test_a_stopped_run_keeps_its_best_model_and_goes_on(
 ) -> None:
     """Ctrl-C ends it in order, kill -9 does not; either way nothing but the last steps is lost."""
     run = tmp_path / "run"
-    command = [sys.executable, "-u", "-m", "training", "train", "tiny"]
+    # A background job's children ignore Ctrl-C, and this test may be such a child.
+    command = ["env", "--default-signal=INT", sys.executable, "-u", "-m", "training"]
+    command += ["train", "tiny"]
     command += ["--data", str(tiny_corpus), "--out", str(run)]
     command += ["--set", "epochs=8", "--set", "validations=40"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as training:
