@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator
 
@@ -16,7 +17,7 @@ from service.api import admin, live, problems, sessions, text
 from service.api.body_limit import BodyLimit
 from service.api.dependencies import Parts
 from service.engine.fleet import Fleet
-from service.errors import StartError, StoreAwayError
+from service.errors import StartError
 from service.sessions.codec import Codec
 from service.sessions.ids import IdMint
 from service.sessions.keeper import Keeper, Rules
@@ -26,7 +27,8 @@ from service.sessions.sqlite import SqliteStore
 from service.sessions.store import Store
 from service.settings import Settings
 
-_SWEEP_INTERVAL_S = 5.0
+_LOG = logging.getLogger("nextword")
+_TIDY_INTERVAL_S = 5.0
 
 
 async def start_parts(settings: Settings) -> Parts:
@@ -56,7 +58,7 @@ def create_app(parts: Parts) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        sweeper = asyncio.create_task(_sweep_forever(parts.keeper))
+        sweeper = asyncio.create_task(_tidy_forever(parts))
         parts.ready = True
         yield
         parts.ready = False
@@ -94,9 +96,12 @@ def _store(settings: Settings, packer: Packer) -> Store:
     return MemoryStore(settings.max_sessions)
 
 
-async def _sweep_forever(keeper: Keeper) -> None:
-    """Free the room of expired sessions that nobody asks for any more."""
+async def _tidy_forever(parts: Parts) -> None:
+    """Look for newer models, and free the room of expired sessions nobody asks for any more."""
     while True:
-        await asyncio.sleep(_SWEEP_INTERVAL_S)
-        with contextlib.suppress(StoreAwayError):  # the next sweep will find them
-            await keeper.sweep()
+        await asyncio.sleep(_TIDY_INTERVAL_S)
+        try:
+            await parts.fleet.refresh()
+            await parts.keeper.sweep()
+        except Exception:  # it must go on, whatever it was: the next round may succeed
+            _LOG.exception("tidying up failed")

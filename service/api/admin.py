@@ -15,8 +15,8 @@ router = APIRouter()
 
 
 @router.get("/v1/models", tags=["models"])
-async def models(parts: PartsOf) -> ModelsOut:
-    """The models on offer, in the shape of OpenAI's list."""
+def models(parts: PartsOf) -> ModelsOut:
+    """The models on offer, in the shape of OpenAI's list; reads folders, so in a thread."""
     repository = parts.fleet.repository
     found = []
     for name in repository.names():

@@ -6,9 +6,10 @@ Must not know: sessions, HTTP.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from models.bundle import Bundle
-from models.errors import UnknownModelError
+from models.errors import BundleError, UnknownModelError
 from models.repository import Repository
 from service.engine.engine import Engine
 from service.engine.runner import Runner, check_provider
@@ -29,6 +30,8 @@ class Fleet:
         self.default_model = settings.model or self._only_model()
         self._settings = settings
         self._engines: dict[tuple[str, int], Engine] = {}
+        self._newest: dict[str, int] = {}
+        """The newest version of each model in use, as of the last look."""
         self._loading = asyncio.Lock()
 
     async def start(self) -> None:
@@ -40,16 +43,32 @@ class Fleet:
 
         Raises UnknownModelError, UnknownVersionError, or what is wrong with the bundle.
         """
-        key = self.repository.resolve(model or self.default_model, version)
-        if key not in self._engines:
+        name = model or self.default_model
+        version = version or self._newest.get(name)
+        if version is None or (name, version) not in self._engines:
             async with self._loading:
-                if key not in self._engines:
-                    self._engines[key] = await asyncio.to_thread(self._load, *key)
-        return self._engines[key]
+                return await asyncio.to_thread(self._find, name, version)
+        return self._engines[name, version]
+
+    async def refresh(self) -> None:
+        """Look for newer versions of the models in use, and load them before anybody needs them."""
+        async with self._loading:
+            for name in list(self._newest):
+                with contextlib.suppress(BundleError):  # the one there is goes on serving
+                    await asyncio.to_thread(self._find, name, None)
 
     async def stop(self) -> None:
         """Let every engine finish what it has."""
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
+
+    def _find(self, name: str, version: int | None) -> Engine:
+        """Look into the repository, and load what is not loaded yet; runs in a thread."""
+        key = self.repository.resolve(name, version)
+        if key not in self._engines:
+            self._engines[key] = self._load(*key)
+        if version is None:
+            self._newest[name] = key[1]
+        return self._engines[key]
 
     def _load(self, name: str, version: int) -> Engine:
         settings = self._settings

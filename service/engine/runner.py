@@ -50,7 +50,6 @@ class Runner:
         """Load both graphs; StartError where the provider is not there."""
         self._vocabulary = bundle.manifest.architecture.vocabulary
         self._hidden = bundle.manifest.architecture.hidden
-        self._features = bundle.manifest.features
         self._state_names = [tensor.name for tensor in bundle.manifest.state]
         self._outputs = ["hidden", *(f"{name}_out" for name in self._state_names)]
         check_provider(provider)

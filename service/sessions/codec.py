@@ -11,6 +11,7 @@ Must not know: stores, HTTP, clocks.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -21,6 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import TextError
+from models.text import check_text
 from service.engine.decode import Prediction
 from service.engine.runner import Memory
 from service.errors import BadStateError, ForeignStateError
@@ -30,6 +33,8 @@ MAGIC = b"NXWS"
 FORMAT = 1
 _PREFIX = struct.Struct("<4sBI")
 _CHECKSUM_BYTES = 16
+_FAULTS = (KeyError, TypeError, ValueError, OverflowError, TextError)
+"""What reading a header raises that says other things than a session's."""
 _PACKED_MARKS = 3
 """Recent memories that go along; older positions are replayed."""
 
@@ -83,7 +88,7 @@ class Codec:
         header, _ = self._open(blob)
         try:
             return str(header["model"]), int(header["version"]), str(header["sha256"])
-        except (KeyError, TypeError, ValueError) as error:
+        except _FAULTS as error:
             raise BadStateError(f"the state's header is broken: {error}") from error
 
     def unpack(self, blob: bytes, shape: StateShape, opening: Memory) -> Session:
@@ -97,7 +102,7 @@ class Codec:
             raise ForeignStateError("the state belongs to another model than the one served here")
         try:
             return _session(header, _Reader(data), shape, opening)
-        except (KeyError, TypeError, ValueError) as error:
+        except _FAULTS as error:
             raise BadStateError(f"the state is broken: {error}") from error
 
     def _open(self, blob: bytes) -> tuple[dict[str, Any], bytes]:
@@ -144,7 +149,12 @@ class _Reader:
 def _session(header: dict[str, Any], data: _Reader, shape: StateShape, opening: Memory) -> Session:
     position = int(header["position"])
     token_ids, ends = (data.take("<i4", position) for _ in range(2))
-    text = str(header["text"])
+    text, idle_ttl_s = str(header["text"]), float(header["idle_ttl_s"])
+    check_text(text)
+    if not 0 < idle_ttl_s < math.inf:
+        raise ValueError("it lives for no time")
+    if not text.endswith(str(header["pending"])):
+        raise ValueError("its partial word does not end its text")
     bounds = np.concatenate([[0], ends, [len(text)]])
     if len(token_ids) and not 0 <= token_ids.min() <= token_ids.max() < shape.vocabulary:
         raise ValueError("a token id is outside the vocabulary")
@@ -161,7 +171,7 @@ def _session(header: dict[str, Any], data: _Reader, shape: StateShape, opening: 
         model=str(header["model"]),
         version=int(header["version"]),
         created_at_s=float(header["created_at_s"]),
-        idle_ttl_s=float(header["idle_ttl_s"]),
+        idle_ttl_s=idle_ttl_s,
         expires_at_s=float(header["expires_at_s"]),
         marks=tuple(marks),
         text=text,

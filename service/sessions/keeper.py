@@ -37,9 +37,6 @@ Clock = Callable[[], float]
 Plan = Callable[[Session, Engine], Edit]
 """Decides on a change; raises where there is to be none."""
 
-_LAST_TOKENS = 4
-"""Tokens at the end of a text that are read one by one, their memories kept."""
-
 _PAST_STEPS = 8
 """Steps a session knows again when they are sent once more."""
 
@@ -242,7 +239,7 @@ class Keeper:
         self._rules.check_length(edit.keep + len(edit.new_ids))
         query = Query(k, edit.pending, edit.spaced)
         memory, marks = edit.base.memory, list[Mark]()
-        *before, last = _pieces(edit.token_ids)
+        *before, last = edit.pieces()
         for piece in before:
             memory = (await engine.submit(Step(memory, piece, None))).memory
             position = (marks[-1] if marks else edit.base).position + len(piece)
@@ -291,14 +288,3 @@ class Keeper:
         end_s = session.created_at_s + self._rules.total_ttl_s
         expires_at_s = min(self._now_s() + session.idle_ttl_s, end_s)
         return replace(session, expires_at_s=expires_at_s)
-
-
-def _pieces(token_ids: list[int]) -> list[list[int]]:
-    """What to read at once: all but the end of a long text, then token by token.
-
-    So that the memory is known before each of the last few tokens, and taking back a few words
-    replays nothing, typed or pasted.
-    """
-    split = max(len(token_ids) - _LAST_TOKENS, 0)
-    pieces = [token_ids[:split], *([token_id] for token_id in token_ids[split:])]
-    return [piece for piece in pieces if piece] or [[]]

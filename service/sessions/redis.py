@@ -59,7 +59,6 @@ class RedisStore:
 
         Commands are not repeated by the client: a write whose answer was lost may have been made.
         """
-        self._url = url
         self._packer = packer
         self._capacity = capacity
         self._group = GroupCommit(self._commit)

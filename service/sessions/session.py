@@ -14,6 +14,9 @@ from models.text import Cut, Tokenizer
 from service.engine.decode import Prediction
 from service.engine.runner import Memory
 
+_LAST_TOKENS = 4
+"""Tokens at the end of a text that are read one by one, their memories kept."""
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -39,6 +42,16 @@ class Edit:
     text: str
     pending: str
     spaced: bool
+
+    def pieces(self) -> list[list[int]]:
+        """What to read at once: all but the end of a long text, then token by token.
+
+        So that the memory is known before each of the last few tokens, and taking back a few
+        words replays nothing, typed or pasted.
+        """
+        split = max(len(self.token_ids) - _LAST_TOKENS, 0)
+        singles = ([token_id] for token_id in self.token_ids[split:])
+        return [piece for piece in (self.token_ids[:split], *singles) if piece] or [[]]
 
 
 @dataclass(frozen=True)

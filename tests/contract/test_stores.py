@@ -130,7 +130,7 @@ async def test_a_write_must_build_on_what_is_there(store: Store, session: Sessio
 async def test_of_many_writers_of_one_step_one_wins(store: Store, session: Session) -> None:
     """Fifty at once: one write, forty-nine conflicts."""
     await store.put(session)
-    rivals = [replace(session, revision=2, text=f"Anna 😀 {n}") for n in range(50)]
+    rivals = [replace(session, revision=2, text=f"Anna 😀 {n} s") for n in range(50)]
     results = await asyncio.gather(*map(store.put, rivals), return_exceptions=True)
     assert 49 == sum(isinstance(result, ConflictError) for result in results)
     assert_same(rivals[results.index(None)], await store.get("a"))
