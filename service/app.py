@@ -103,5 +103,5 @@ async def _tidy_forever(parts: Parts) -> None:
         try:
             await parts.fleet.refresh()
             await parts.keeper.sweep()
-        except Exception:  # it must go on, whatever it was: the next round may succeed
+        except Exception:  # noqa: BLE001 - whatever it was, the next round may succeed
             _LOG.exception("tidying up failed")
