@@ -68,6 +68,16 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--triton", action="store_true", help="also write Triton's config.pbtxt")
     export.set_defaults(run=_export)
 
+    study = commands.add_parser("study", help="run one of the field's claims as an experiment")
+    study.add_argument("name", metavar="NAME", help="speed, gradients, ..; see studies/README.md")
+    study.add_argument("--out", type=Path, help="folder for table, figure and report")
+    study.add_argument(
+        "--quick", action="store_true", help="seconds instead of minutes; a smoke test"
+    )
+    study.add_argument("--seeds", type=_positive, help="how many (default: the study's own number)")
+    study.add_argument("--data", type=Path, help="a corpus folder, for the studies that read one")
+    study.set_defaults(run=_study)
+
     random = commands.add_parser("random", help="write a bundle with random weights")
     random.add_argument("--cell", choices=CELLS, required=True)
     for size in _SIZES:
@@ -145,3 +155,10 @@ def _random(parsed: argparse.Namespace) -> None:
     config = check_model_config({**sizes, "tied": not parsed.untied})
     folder = write_random_bundle(config, parsed.seed, parsed.name, parsed.version, parsed.to)
     print(f"wrote {folder}")
+
+
+def _study(parsed: argparse.Namespace) -> None:
+    from training.studies.study import Options, find_study, run_study
+
+    options = Options(quick=parsed.quick, seeds=parsed.seeds, data=parsed.data)
+    print(run_study(find_study(parsed.name), options, parsed.out))

@@ -5,7 +5,6 @@ Must not know: torch, files other than recipes.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.pipelines import Mode
-from training.errors import ConfigError
+from training.errors import ConfigError, nearest
 
 Cell = Literal["rnn_tanh", "rnn_relu", "lstm", "peephole_lstm", "gru"]
 CELLS: tuple[Cell, ...] = get_args(Cell)
@@ -104,7 +103,7 @@ def _checked(kind: type[_Config], values: Mapping[str, Any]) -> _Config:
     known = list(kind.model_fields)
     for key in values:
         if key not in known:
-            raise ConfigError(f"unknown key {key!r}{_nearest(key, known)}")
+            raise ConfigError(f"unknown key {key!r}{nearest(key, known)}")
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
@@ -125,7 +124,7 @@ def _read_recipe(name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        hint = _nearest(name, recipe_names())
+        hint = nearest(name, recipe_names())
         raise ConfigError(f"no recipe {name!r}{hint}; there are {recipe_names()}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
@@ -137,8 +136,3 @@ def _parse(value: str) -> Any:
         return tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return value
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
-    return f" (did you mean {found[0]!r}?)" if found else f" (known: {', '.join(known)})"

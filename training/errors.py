@@ -5,6 +5,9 @@ Must not know: torch, the command line.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 
 class TrainingError(Exception):
     """A training command cannot be carried out as asked."""
@@ -28,3 +31,17 @@ class DivergedError(TrainingError):
 
 class ParityError(TrainingError):
     """An exported graph does not compute what the trained model computes."""
+
+
+class StudyError(TrainingError):
+    """There is no such study, or it cannot be run as asked."""
+
+
+class WeightsError(TrainingError):
+    """Foreign weights are missing, superfluous, or of the wrong shape."""
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """What an error adds to an unknown word: the known one nearest to it, or all there are."""
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
+    return f" (did you mean {found[0]!r}?)" if found else f" (known: {', '.join(known)})"
