@@ -8,15 +8,26 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.pipelines import Mode
 from training.errors import ConfigError, nearest
 
-Cell = Literal["rnn_tanh", "rnn_relu", "lstm", "peephole_lstm", "gru"]
+Cell = Literal[
+    "rnn_tanh",
+    "rnn_relu",
+    "lstm",
+    "peephole_lstm",
+    "cifg_lstm",
+    "cifg_peephole_lstm",
+    "gru",
+    "gru_reset_before",
+]
 CELLS: tuple[Cell, ...] = get_args(Cell)
+Normalization = Literal["none", "layer", "batch"]
+Start = Literal["uniform", "identity"]
 RECIPES = Path(__file__).parent / "recipes"
 
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -29,6 +40,10 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     cell: Cell = "lstm"
+    normalization: Normalization = "none"
+    """`layer` normalises the sums (Ba 2016), `batch` the input products (Cooijmans 2016)."""
+    start: Start = "uniform"
+    """`identity` is for `rnn_relu` alone: h begins by repeating itself (Le 2015)."""
     layers: Count = 1
     embedding: Count = 192
     hidden: Count = 512
@@ -39,6 +54,12 @@ class ModelConfig(BaseModel):
     dropout_embedding: Rate = 0.0
     dropout_layers: Rate = 0.0
     dropout_output: Rate = 0.0
+
+    @model_validator(mode="after")
+    def _check_start(self) -> Self:
+        if self.start == "identity" and self.cell != "rnn_relu":
+            raise ValueError(f"start=identity is for rnn_relu, not for {self.cell}")
+        return self
 
 
 class RunConfig(ModelConfig):

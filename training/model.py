@@ -43,7 +43,14 @@ class LanguageModel(nn.Module):
         sizes = [config.embedding] + [config.hidden] * config.layers
         self.embedding = nn.Parameter(torch.empty(config.vocabulary, config.embedding))
         self.layers = _Layers(
-            build_layer(config.cell, inputs, hidden) for inputs, hidden in pairwise(sizes)
+            build_layer(
+                config.cell,
+                inputs,
+                hidden,
+                normalization=config.normalization,
+                start=config.start,
+            )
+            for inputs, hidden in pairwise(sizes)
         )
         self.projection = nn.Linear(config.hidden, config.embedding) if config.tied else None
         self.output = (

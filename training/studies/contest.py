@@ -1,0 +1,207 @@
+"""A contest of cells on one text: the same number of weights, the same tokens, its own rate each.
+
+Must not know: which cells there are, figures, reports.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from models.pipelines import Mode, pipeline
+from models.words import CONTROL_TOKENS, UNKNOWN
+from training.config import Cell, RunConfig
+from training.corpus import Ids, Windows, encode_stream, load_corpus, read_lines, side_by_side
+from training.errors import DivergedError
+from training.loop import Stepper, mean_loss
+from training.model import LanguageModel
+from training.train import validation_windows
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is the same for all cells."""
+
+    tokens: int
+    """Training tokens used, from the text's start; what is beyond is left out."""
+    held_out: int
+    """Tokens used of the validation and of the test text."""
+    vocabulary: int
+    """Tokens at most; fewer where the text has fewer."""
+    embedding: int
+    hidden: int
+    """Of the LSTM, whose number of weights the others are brought to."""
+    rates: Sequence[float]
+    """Learning rates that each cell tries."""
+    seeds: int
+    passes: int = 1
+    """Over the training tokens."""
+    batch: int = 32
+    bptt: int = 35
+
+    def config(self, cell: Cell, hidden: int, vocabulary: int) -> RunConfig:
+        """The run of a cell, its rate and seed still to be set."""
+        return RunConfig(
+            cell=cell,
+            hidden=hidden,
+            embedding=self.embedding,
+            vocabulary=vocabulary,
+            batch=self.batch,
+            bptt=self.bptt,
+        )
+
+
+@dataclass(frozen=True)
+class Text:
+    """A corpus as far as the contest uses it."""
+
+    mode: Mode
+    vocabulary: int
+    train: Ids
+    valid: Ids
+    test: Ids | None
+    unknown: float
+    """Share of the held-out tokens that are not in the vocabulary, or are `<unk>` in the text."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One net trained once; losses in nats a token, inf where it diverged."""
+
+    rate: float
+    seed: int
+    valid_loss: float
+    test_loss: float
+    """Of the test text, or of the validation text where there is no other."""
+    tokens_per_s: float
+    """Training tokens a second of processor time, so that other work hardly counts."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A cell's part in the contest."""
+
+    cell: Cell
+    hidden: int
+    weights: int
+    sweep: Sequence[Trial]
+    """One a rate, all of the first seed."""
+    trials: Sequence[Trial]
+    """One a seed, all of the best rate."""
+
+    @property
+    def losses(self) -> list[float]:
+        """The final losses, one a seed."""
+        return [trial.test_loss for trial in self.trials]
+
+    @property
+    def rate(self) -> float:
+        """The rate with the lowest validation loss."""
+        return self.trials[0].rate
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Of the fastest trial: whatever disturbs only slows."""
+        return max(trial.tokens_per_s for trial in (*self.sweep, *self.trials))
+
+
+def read_text(folder: Path, rules: Rules) -> Text:
+    """Read a corpus folder, its test text if it has one; CorpusError where it is unusable."""
+    lines = read_lines(folder / "train.txt")
+    mode: Mode = "pretokenised" if any(UNKNOWN in line.split() for line in lines) else "natural"
+    vocabulary = _vocabulary_size(lines, mode, rules.vocabulary)
+    corpus = load_corpus(folder, mode, vocabulary)
+    test_file = folder / "test.txt"
+    test = encode_stream(corpus.tokenizer, read_lines(test_file)) if test_file.exists() else None
+    held_out = (corpus.valid if test is None else test)[: rules.held_out]
+    return Text(
+        mode=mode,
+        vocabulary=vocabulary,
+        train=corpus.train[: rules.tokens],
+        valid=corpus.valid[: rules.held_out],
+        test=None if test is None else held_out,
+        unknown=float((held_out == corpus.tokenizer.unknown_id).mean()),
+    )
+
+
+def _vocabulary_size(lines: Sequence[str], mode: Mode, at_most: int) -> int:
+    """How many tokens a text can fill, control tokens included, counted up to a limit."""
+    normalizer, pre_tokenizer, _ = pipeline(mode)
+    pieces = set(CONTROL_TOKENS)
+    for line in lines:
+        marked = normalizer.normalize_str(line)
+        pieces.update(piece for piece, _ in pre_tokenizer.pre_tokenize_str(marked))
+        if len(pieces) >= at_most:
+            return at_most
+    return len(pieces)
+
+
+def count_weights(config: RunConfig) -> int:
+    """The weights of a model, counted without making them."""
+    with torch.device("meta"):
+        return LanguageModel(config).parameter_count()
+
+
+def matched_hidden(rules: Rules, cell: Cell, vocabulary: int) -> int:
+    """The width at which a cell's model comes nearest to the LSTM's number of weights."""
+    target = count_weights(rules.config("lstm", rules.hidden, vocabulary))
+
+    def excess(hidden: int) -> int:
+        return count_weights(rules.config(cell, hidden, vocabulary)) - target
+
+    low, high = 1, 2
+    while excess(high) < 0:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if excess(middle) < 0 else (low, middle)
+    return min((low, high), key=lambda hidden: abs(excess(hidden)))
+
+
+def enter(cell: Cell, text: Text, rules: Rules) -> Entry:
+    """Try every rate with one seed, then train the other seeds at the best one."""
+    config = rules.config(cell, matched_hidden(rules, cell, text.vocabulary), text.vocabulary)
+    sweep = [_try(config, text, rules.passes, rate, seed=1) for rate in rules.rates]
+    best = min(sweep, key=lambda trial: trial.valid_loss)
+    others = [
+        _try(config, text, rules.passes, best.rate, seed) for seed in range(2, rules.seeds + 1)
+    ]
+    return Entry(cell, config.hidden, count_weights(config), sweep, [best, *others])
+
+
+def _try(config: RunConfig, text: Text, passes: int, rate: float, seed: int) -> Trial:
+    """Train one net over the training tokens and examine it."""
+    config = config.model_copy(update={"learning_rate": rate, "seed": seed})
+    windows = Windows(side_by_side(text.train, config.batch), config.bptt)
+    torch.manual_seed(seed)
+    stepper = Stepper(LanguageModel(config), config, passes * len(windows))
+    started_s = time.process_time()
+    try:
+        _train(stepper, windows)
+    except DivergedError:
+        return Trial(rate, seed, math.inf, math.inf, 0.0)
+    tokens = passes * (len(windows.ids_NB) - 1) * config.batch
+    tokens_per_s = tokens / (time.process_time() - started_s)
+    valid_loss = _finite(mean_loss(stepper.model, validation_windows(text.valid, config)))
+    if text.test is None:
+        return Trial(rate, seed, valid_loss, valid_loss, tokens_per_s)
+    test_loss = _finite(mean_loss(stepper.model, validation_windows(text.test, config)))
+    return Trial(rate, seed, valid_loss, test_loss, tokens_per_s)
+
+
+def _train(stepper: Stepper, windows: Windows) -> None:
+    """Take every step of a run; a pass begins from the state of nothing."""
+    for step in range(stepper.total_steps):
+        position = step % len(windows)
+        if position == 0:
+            stepper.state = stepper.model.initial_state(stepper.config.batch)
+        stepper.step(step, *windows[position])
+
+
+def _finite(loss: float) -> float:
+    return loss if math.isfinite(loss) else math.inf
