@@ -63,14 +63,21 @@ class Bundle:
     """Of `bundle.json`, which holds the hash of every other file: the model's identity."""
     files: Mapping[str, bytes] = field(repr=False)
 
-    def graphs(self, precision: str = DEFAULT_PRECISION) -> tuple[bytes, bytes]:
-        """The recurrent and the head graph of a precision; GraphError where it is not offered."""
+    def graphs(
+        self, precision: str = DEFAULT_PRECISION, *, fused: bool = True
+    ) -> tuple[bytes, bytes]:
+        """The recurrent and the head graph of a precision; GraphError where it is not offered.
+
+        Without `fused`, the recurrent graph is the decomposed one if the bundle has it: that is for
+        runtimes whose fused operators refuse the cell, or give other bits in other batches.
+        """
         try:
             names = self.manifest.precisions[precision]
         except KeyError:
             offered = ", ".join(self.manifest.precisions)
             raise GraphError(f"no precision {precision!r}; there is {offered}") from None
-        return self.files[names.recurrent], self.files[names.head]
+        recurrent = names.recurrent if fused else names.decomposed or names.recurrent
+        return self.files[recurrent], self.files[names.head]
 
 
 def load(folder: Path) -> Bundle:
@@ -187,7 +194,9 @@ def _check_graphs(manifest: Manifest, files: Mapping[str, bytes]) -> None:
         state=tuple(tensor.name for tensor in manifest.state),
     )
     for graphs in manifest.precisions.values():
-        check_recurrent(graphs.recurrent, files[graphs.recurrent], shape)
+        for name in (graphs.recurrent, graphs.decomposed):
+            if name is not None:
+                check_recurrent(name, files[name], shape)
         check_head(graphs.head, files[graphs.head], shape)
 
 

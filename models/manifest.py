@@ -43,6 +43,7 @@ class Architecture(_Strict):
     embedding: _Count
     vocabulary: _Count
     tied: bool
+    normalization: Literal["none", "layer"] = "none"
 
 
 class StateTensor(_Strict):
@@ -54,10 +55,17 @@ class StateTensor(_Strict):
 
 
 class Graphs(_Strict):
-    """The two graph files of one precision."""
+    """The graph files of one precision."""
 
     recurrent: str
     head: str
+    decomposed: str | None = None
+    """The recurrent graph in basic operators, where fused kernels refuse the cell (CUDA) or give
+    other bits in other batches (RNN)."""
+
+    def files(self) -> tuple[str, ...]:
+        """The names of all of them."""
+        return tuple(name for name in (self.recurrent, self.head, self.decomposed) if name)
 
 
 class FileEntry(_Strict):
@@ -89,7 +97,8 @@ class Manifest(_Strict):
     """D, the width of `hidden` between the two graphs."""
     state: Annotated[tuple[StateTensor, ...], Field(min_length=1)]
     batch_invariant: bool
-    """Whether the default precision answers bit for bit the same in any batch."""
+    """Whether the default precision's graphs answer bit for bit the same in any batch; where they
+    do not, its decomposed one does."""
     precisions: dict[str, Graphs]
     files: dict[str, FileEntry] = Field(default_factory=dict)
     provenance: Provenance
@@ -145,7 +154,7 @@ def _check_names(manifest: Manifest) -> None:
         raise BundleFormatError(f"{MANIFEST_FILE}: precisions lack {DEFAULT_PRECISION!r}")
     needed = {TOKENIZER_FILE}
     for graphs in manifest.precisions.values():
-        needed |= {check_name(graphs.recurrent), check_name(graphs.head)}
+        needed |= {check_name(name) for name in graphs.files()}
     for name in sorted(needed - manifest.files.keys()):
         raise MissingFileError(f"{MANIFEST_FILE} lists no {name}")
 

@@ -18,19 +18,23 @@ from training.checkpoint import load_run
 from training.errors import ParityError
 from training.evaluate import Evaluation, evaluate
 from training.graphs import (
-    Storage,
+    fold_normalization,
     head_graph,
     is_batch_invariant,
+    is_native,
     merged_graph,
+    needs_decomposition,
     recurrent_graph,
     round_weights,
     state_names,
 )
 from training.model import LanguageModel
+from training.onnx_writer import Storage
 from training.scorer import OnnxScorer, Scorer, TorchScorer
 from training.triton import triton_config
 
 RECURRENT_FILE, HEAD_FILE, MERGED_FILE = "recurrent.onnx", "head.onnx", "model.onnx"
+DECOMPOSED_FILE = "recurrent.decomposed.onnx"
 TOLERANCE = 1e-5
 """Largest difference in a log-probability between torch and the exported graphs.."""
 _LAST_PLACES = 4 * float(np.finfo(np.float32).eps)
@@ -80,6 +84,10 @@ def describe(model: LanguageModel, name: str, version: int, provenance: Provenan
     """The manifest of a model, its files still to be listed; BundleFormatError on a bad name."""
     config = model.config
     architecture = config.model_dump(include=set(Architecture.model_fields))
+    architecture["normalization"] = "none" if is_native(model) else "layer"  # batch is folded
+    graphs = {"recurrent": RECURRENT_FILE, "head": HEAD_FILE}
+    if needs_decomposition(model):
+        graphs["decomposed"] = DECOMPOSED_FILE
     state = [{"name": part, "shape": (1, "B", config.hidden)} for part in state_names(model)]
     return check_manifest({
         "name": name,
@@ -87,8 +95,8 @@ def describe(model: LanguageModel, name: str, version: int, provenance: Provenan
         "architecture": architecture,
         "features": config.hidden,
         "state": state,
-        "batch_invariant": is_batch_invariant(config.cell),
-        "precisions": {"float32": {"recurrent": RECURRENT_FILE, "head": HEAD_FILE}},
+        "batch_invariant": is_batch_invariant(model),
+        "precisions": {"float32": graphs},
         "provenance": provenance.model_dump(),
     })  # fmt: skip
 
@@ -102,10 +110,11 @@ def write_bundle(
 ) -> Path:
     """Build the graphs, hold them against torch, save the bundle; ParityError if they differ."""
     storage = packing.storage
+    fold_normalization(model)
     round_weights(model, storage)
     recurrent, head = recurrent_graph(model, storage), head_graph(model, storage)
-    scorer = OnnxScorer(recurrent, head)
-    difference = check_parity(TorchScorer(model), scorer, len(tokenizer), manifest.name)
+    scorer, truth = OnnxScorer(recurrent, head), TorchScorer(model)
+    difference = check_parity(truth, scorer, len(tokenizer), manifest.name)
     if packing.test_text is not None:
         manifest = _measured(manifest, evaluate(scorer, tokenizer, packing.test_text))
     files = {
@@ -114,6 +123,10 @@ def write_bundle(
         bundle.TOKENIZER_FILE: tokenizer.to_json().encode(),
         bundle.CARD_FILE: model_card(manifest, storage, difference, packing.licence_text).encode(),
     }
+    if needs_decomposition(model):
+        decomposed = recurrent_graph(model, storage, decomposed=True)
+        check_parity(truth, OnnxScorer(decomposed, head), len(tokenizer), manifest.name)
+        files[DECOMPOSED_FILE] = decomposed
     if packing.single_file or packing.triton:
         files[MERGED_FILE] = merged_graph(model, storage)
     folder = bundle.save(manifest, files, repository)

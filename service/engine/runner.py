@@ -55,7 +55,8 @@ class Runner:
         check_provider(provider)
         if provider == "cuda":
             ort.preload_dlls()  # the libraries that nextword[gpu] installs beside onnxruntime
-        recurrent, head = bundle.graphs()
+        fused = provider == "cpu" and bundle.manifest.batch_invariant
+        recurrent, head = bundle.graphs(fused=fused)
         self._recurrent = _open(recurrent, provider, threads)
         self._head = _open(head, provider, threads)
 
@@ -114,10 +115,18 @@ def check_provider(provider: Provider) -> None:
         )
 
 
-def _open(graph: bytes, provider: Provider, threads: int) -> ort.InferenceSession:
+def session_options(provider: Provider, threads: int) -> ort.SessionOptions:
+    """How a graph is run; on a GPU, a node that would fall back to the CPU is an error."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    if provider != "cpu":
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return options
+
+
+def _open(graph: bytes, provider: Provider, threads: int) -> ort.InferenceSession:
+    options = session_options(provider, threads)
     wanted = _PROVIDERS[provider]
     session = ort.InferenceSession(graph, options, providers=[wanted])
     if session.get_providers()[0] != wanted:  # onnxruntime falls back without a word
