@@ -46,6 +46,10 @@ class VocabularyError(BundleError):
     """A vocabulary cannot be made as asked, or a token id is outside it."""
 
 
+class GateError(BundleError):
+    """The gates of a bundle cannot be calculated for a text."""
+
+
 class BundleExistsError(BundleError):
     """There is a bundle at this place already; a version is never overwritten."""
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from models import bundle
 from models.errors import BundleError
 from training.config import CELLS, check_model_config, load_recipe, recipe_names
-from training.errors import TrainingError
+from training.errors import ConfigError, TrainingError
+from training.keras_arrays import KERAS_CELLS
 
 _SIZES = ("layers", "embedding", "hidden", "vocabulary")
 
@@ -51,7 +52,10 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="measure a run or a bundle on a text")
     evaluate.add_argument("model", type=Path, help="a run folder or a bundle folder")
-    evaluate.add_argument("--data", type=Path, required=True, help="a UTF-8 text file")
+    evaluate.add_argument("--data", type=Path, help="a UTF-8 text file to measure it on")
+    evaluate.add_argument("--gates", metavar="TEXT", help="show what every gate does at each word")
+    evaluate.add_argument("--out", type=Path, default=Path("gates.png"), metavar="PNG",
+                          help="the heat map of --gates (default: %(default)s)")  # fmt: skip
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.set_defaults(run=_evaluate)
 
@@ -78,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--data", type=Path, help="a corpus folder, for the studies that read one")
     study.set_defaults(run=_study)
 
+    _add_import_keras(commands.add_parser("import-keras", help="write a Keras model as a bundle"))
+
     random = commands.add_parser("random", help="write a bundle with random weights")
     random.add_argument("--cell", choices=CELLS, required=True)
     for size in _SIZES:
@@ -88,6 +94,37 @@ def _parser() -> argparse.ArgumentParser:
     _add_target(random)
     random.set_defaults(run=_random)
     return parser
+
+
+def _add_import_keras(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Write a Keras model (Embedding, recurrent layers, Dense softmax) as a bundle. Arrays of "
+        "WEIGHTS.npz: embedding, layer0.kernel, layer0.recurrent_kernel, layer0.bias, for a "
+        "peephole LSTM layer0.input_gate_peephole_weights, .forget_gate_.. and .output_gate_.., "
+        "then layer1.kernel and so on, dense.kernel and dense.bias, all as Keras has them."
+    )
+    command.add_argument("weights_file", type=Path, metavar="WEIGHTS.npz",
+                         help="written with numpy.savez")  # fmt: skip
+    command.add_argument("--cell", choices=KERAS_CELLS, required=True,
+                         help="whether a gru has reset_after is told by its bias")  # fmt: skip
+    command.add_argument("--activation", choices=("tanh", "relu"), default="tanh",
+                         help="of a simple_rnn (default: %(default)s)")  # fmt: skip
+    command.add_argument(
+        "--vocabulary",
+        type=Path,
+        required=True,
+        metavar="WORDS.txt",
+        help="UTF-8, a word a line: one for each row of embedding, or two fewer if rows 0 and 1 "
+        "are <unk> and the line break. Else <unk>, [UNK], <UNK>, <oov> or <OOV> is the unknown "
+        "token, <eos>, </s>, \\n or <newline> the line break (one that is absent is never "
+        "predicted), and an empty line, <pad> or [PAD] the word <pad>",
+    )
+    command.add_argument("--version", type=_positive, default=1)
+    command.add_argument("--weights", choices=("float32", "float16"), default="float32",
+                         help="how weights lie in the file (default: %(default)s)")  # fmt: skip
+    command.add_argument("--licence", default="", help="a sentence for the model card")
+    _add_target(command)
+    command.set_defaults(run=_import_keras)
 
 
 def _add_target(command: argparse.ArgumentParser) -> None:
@@ -111,6 +148,26 @@ def _train(parsed: argparse.Namespace) -> None:
 
 
 def _evaluate(parsed: argparse.Namespace) -> None:
+    if parsed.data is None and parsed.gates is None:
+        raise ConfigError("evaluate needs --data FILE, or --gates TEXT")
+    if parsed.data is not None:
+        _measure(parsed)
+    if parsed.gates is not None:
+        _show_gates(parsed)
+
+
+def _show_gates(parsed: argparse.Namespace) -> None:
+    from models.gates import trace_gates
+    from training.export import as_bundle
+    from training.heatmap import draw_gates, gate_table
+
+    trace = trace_gates(as_bundle(parsed.model), parsed.gates)
+    print(gate_table(trace))
+    draw_gates(trace, parsed.out)
+    print(f"wrote {parsed.out}")
+
+
+def _measure(parsed: argparse.Namespace) -> None:
     from training.checkpoint import load_run
     from training.evaluate import evaluate
     from training.scorer import OnnxScorer, Scorer, TorchScorer
@@ -154,6 +211,16 @@ def _random(parsed: argparse.Namespace) -> None:
     sizes = {key: getattr(parsed, key) for key in ("cell", *_SIZES)}
     config = check_model_config({**sizes, "tied": not parsed.untied})
     folder = write_random_bundle(config, parsed.seed, parsed.name, parsed.version, parsed.to)
+    print(f"wrote {folder}")
+
+
+def _import_keras(parsed: argparse.Namespace) -> None:
+    from training.export import Packing
+    from training.import_keras import KerasModel, import_keras
+
+    source = KerasModel(parsed.weights_file, parsed.vocabulary, parsed.cell, parsed.activation)
+    packing = Packing(storage=parsed.weights, licence=parsed.licence)
+    folder = import_keras(source, parsed.to, parsed.name, parsed.version, packing)
     print(f"wrote {folder}")
 
 

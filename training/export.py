@@ -5,6 +5,7 @@ Must not know: corpora, optimisers.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from models import bundle
 from models.manifest import Architecture, Manifest, Provenance, check_manifest
 from models.text import Tokenizer
 from training.card import model_card
-from training.checkpoint import load_run
+from training.checkpoint import RUN_FILE, load_run
 from training.errors import ParityError
 from training.evaluate import Evaluation, evaluate
 from training.graphs import (
@@ -78,6 +79,14 @@ def export_run(
     )
     manifest = describe(run.model, name, version, provenance)
     return write_bundle(run.model, run.tokenizer, manifest, repository, packing)
+
+
+def as_bundle(folder: Path) -> bundle.Bundle:
+    """A bundle's folder, or a run's, as a bundle; of a run its best model, packed in float32."""
+    if (folder / bundle.MANIFEST_FILE).exists() or not (folder / RUN_FILE).exists():
+        return bundle.load(folder)
+    with tempfile.TemporaryDirectory() as repository:
+        return bundle.load(export_run(folder, Path(repository), "run", 1))
 
 
 def describe(model: LanguageModel, name: str, version: int, provenance: Provenance) -> Manifest:

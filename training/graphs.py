@@ -39,8 +39,10 @@ def is_batch_invariant(model: LanguageModel) -> bool:
 
 
 def needs_decomposition(model: LanguageModel) -> bool:
-    """Whether a second graph is wanted: CUDA's kernels refuse the cell, or the CPU's gives other
-    bits in other batches."""
+    """Whether the bundle wants a second recurrent graph.
+
+    It does where CUDA's kernels refuse the cell, or the CPU's gives other bits in other batches.
+    """
     refused = not CELLS[model.config.cell].runs_on_cuda
     return is_native(model) and (refused or not is_batch_invariant(model))
 

@@ -26,10 +26,10 @@ class Read(NamedTuple):
 class Reader:
     """A bundle's two graphs under onnxruntime, straight from the specification."""
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, *, fused: bool = True, threads: int = 1) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        recurrent, head = bundle.graphs()
+        recurrent, head = bundle.graphs(fused=fused)
         self._recurrent = ort.InferenceSession(recurrent, options)
         self._head = ort.InferenceSession(head, options)
         self._names = [tensor.name for tensor in bundle.manifest.state]

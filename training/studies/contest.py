@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -37,12 +38,15 @@ class Rules:
     hidden: int
     """Of the LSTM, whose number of weights the others are brought to."""
     rates: Sequence[float]
-    """Learning rates that each cell tries."""
+    """Learning rates to choose from, rising; a cell begins with the one in the middle."""
     seeds: int
     passes: int = 1
     """Over the training tokens."""
     batch: int = 32
     bptt: int = 35
+    forget: float = 0.05
+    """Chance that a stream begins anew at a window. Without it a model sees the state of nothing
+    once, at its first step, and some streams of a test never find out of it again."""
 
     def config(self, cell: Cell, hidden: int, vocabulary: int) -> RunConfig:
         """The run of a cell, its rate and seed still to be set."""
@@ -53,6 +57,7 @@ class Rules:
             vocabulary=vocabulary,
             batch=self.batch,
             bptt=self.bptt,
+            forget=self.forget,
         )
 
 
@@ -90,7 +95,7 @@ class Entry:
     hidden: int
     weights: int
     sweep: Sequence[Trial]
-    """One a rate, all of the first seed."""
+    """One a rate, rising, all of the first seed."""
     trials: Sequence[Trial]
     """One a seed, all of the best rate."""
 
@@ -103,6 +108,11 @@ class Entry:
     def rate(self) -> float:
         """The rate with the lowest validation loss."""
         return self.trials[0].rate
+
+    @property
+    def perplexities(self) -> list[float]:
+        """Likewise."""
+        return [math.exp(loss) for loss in self.losses]
 
     @property
     def tokens_per_s(self) -> float:
@@ -164,14 +174,25 @@ def matched_hidden(rules: Rules, cell: Cell, vocabulary: int) -> int:
 
 
 def enter(cell: Cell, text: Text, rules: Rules) -> Entry:
-    """Try every rate with one seed, then train the other seeds at the best one."""
+    """Find the best rate with one seed, then train the other seeds at that rate."""
     config = rules.config(cell, matched_hidden(rules, cell, text.vocabulary), text.vocabulary)
-    sweep = [_try(config, text, rules.passes, rate, seed=1) for rate in rules.rates]
+    attempt = partial(_try, config, text, rules.passes)
+    sweep = _sweep(rules.rates, partial(attempt, seed=1))
     best = min(sweep, key=lambda trial: trial.valid_loss)
-    others = [
-        _try(config, text, rules.passes, best.rate, seed) for seed in range(2, rules.seeds + 1)
-    ]
+    others = [attempt(best.rate, seed=seed) for seed in range(2, rules.seeds + 1)]
     return Entry(cell, config.hidden, count_weights(config), sweep, [best, *others])
+
+
+def _sweep(rates: Sequence[float], attempt: Callable[[float], Trial]) -> list[Trial]:
+    """Try the rate in the middle, then the neighbours of the best until it has no untried one."""
+    trials = {len(rates) // 2: attempt(rates[len(rates) // 2])}
+    while True:
+        best = min(trials, key=lambda place: trials[place].valid_loss)
+        untried = {best - 1, best + 1} & set(range(len(rates))) - set(trials)
+        if not untried:
+            return [trial for _, trial in sorted(trials.items())]
+        for place in untried:
+            trials[place] = attempt(rates[place])
 
 
 def _try(config: RunConfig, text: Text, passes: int, rate: float, seed: int) -> Trial:

@@ -6,6 +6,8 @@ Must not know: tasks, training, figures.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +24,8 @@ def state_gradients(layer: Layer, read_out: nn.Linear, x_TBI: Tensor, y_B: Tenso
     differentiation gives the whole derivative through all later steps, to rounding. It is done
     in double precision: at a factor of 0.3 a step, 100 steps are below float32's smallest number.
     """
-    layer, read_out, x_TBI = _double(layer), _double(read_out), x_TBI.double()
+    layer, read_out = copy.deepcopy(layer).double(), copy.deepcopy(read_out).double()
+    x_TBI = x_TBI.double()
     state = layer.initial_state(x_TBI.shape[1])
     states = []
     for x_BI in x_TBI:
@@ -33,7 +36,8 @@ def state_gradients(layer: Layer, read_out: nn.Linear, x_TBI: Tensor, y_B: Tenso
         loss, [part for state in states for part in state], materialize_grads=True
     )
     gradients_TBS = torch.stack(parts).unflatten(0, (len(states), -1)).transpose(1, 2).flatten(2)
-    return gradients_TBS.norm(dim=2).flip(0)
+    norms_TB: Tensor = torch.linalg.vector_norm(gradients_TBS, dim=2)
+    return norms_TB.flip(0)
 
 
 def transport(norms_TB: Tensor) -> Tensor:
@@ -54,5 +58,16 @@ def spectral_radius(matrix_HH: Tensor) -> float:
     return float(torch.linalg.eigvals(matrix_HH.detach().double()).abs().max())
 
 
-def _double[M](module: M) -> M:
-    raise NotImplementedError
+@dataclass(frozen=True)
+class Curve:
+    """The share of the gradient by distance, of several nets of one kind."""
+
+    name: str
+    shares_ST: Tensor
+    """A row a net, see `transport`."""
+    recalls: Sequence[float] = ()
+    """How well each net does what it was trained for, if it was: a share from 0 to 1."""
+
+    def at(self, quantile: float) -> Tensor:
+        """A quantile over the nets at every distance, [T]; nets without a number are left out."""
+        return self.shares_ST.nanquantile(quantile, dim=0)

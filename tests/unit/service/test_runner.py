@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
 
-from models.bundle import Bundle
-from service.engine.runner import Memory, Runner
+from models.bundle import Bundle, load
+from service.engine import runner as runner_module
+from service.engine.runner import Memory, Runner, session_options
 from service.errors import ModelFaultError, StartError
+from training.config import ModelConfig
+from training.random_bundle import write_random_bundle
 
 
 def read_one(runner: Runner, ids: list[int]) -> Memory:
@@ -64,3 +70,34 @@ def test_cuda_without_a_gpu_is_a_clear_error(bundle: Bundle) -> None:
     """There is no silent fallback to the CPU."""
     with pytest.raises(StartError, match=r"NEXTWORD_PROVIDER=cuda needs .*nextword\[gpu\]"):
         Runner(bundle, "cuda", 1)
+
+
+@pytest.mark.parametrize(("provider", "refused"), [("cpu", False), ("cuda", True)])
+def test_no_node_may_fall_back_from_a_gpu(provider: str, *, refused: bool) -> None:
+    """onnxruntime is told to refuse a graph of which a part would run on the CPU."""
+    key = "session.disable_cpu_ep_fallback"
+    options = session_options(provider, 1)
+
+    if refused:
+        assert "1" == options.get_session_config_entry(key)
+    else:
+        with pytest.raises(RuntimeError):
+            options.get_session_config_entry(key)
+
+
+@pytest.mark.parametrize(
+    ("cell", "operator"), [("rnn_tanh", "Scan"), ("lstm", "LSTM"), ("peephole_lstm", "LSTM")]
+)
+def test_the_graph_is_one_whose_answers_do_not_depend_on_the_batch(
+    cell: str, operator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain RNNs run decomposed even on the CPU; the gated cells' fused operators are kept."""
+    config = ModelConfig(cell=cell, embedding=4, hidden=6, vocabulary=9)
+    written = load(write_random_bundle(config, 1, "m", 1, tmp_path))
+    opened: list[bytes] = []
+    monkeypatch.setattr(runner_module, "_open", lambda graph, *_: opened.append(graph))
+
+    Runner(written, "cpu", 1)
+
+    operators = {node.op_type for node in onnx.load_model_from_string(opened[0]).graph.node}
+    assert operator in operators
