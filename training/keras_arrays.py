@@ -38,7 +38,10 @@ Arrays = Mapping[str, NDArray[np.float32]]
 Shape = tuple[int, ...]
 
 _LAYER = re.compile(r"layer(0|[1-9][0-9]*)\.")
-_BROKEN = (ValueError, RuntimeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
+_BROKEN = (
+    *(ValueError, RuntimeError, OSError, EOFError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 """What numpy and zipfile raise on files that are not what they seem."""
 
 
@@ -85,15 +88,18 @@ def check_shapes(cell: KerasCell, arrays: Arrays) -> None:
 @contextmanager
 def _open(path: Path) -> Iterator[NpzFile]:
     try:
-        loaded = np.load(path, allow_pickle=False)
+        file = path.open("rb")
     except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror or error}") from error
-    except _BROKEN as error:
-        raise WeightsError(f"{path} is no .npz file of arrays") from error
-    if not isinstance(loaded, NpzFile):
-        raise WeightsError(f"{path} holds a single array without a name: write it with np.savez")
-    with loaded:
-        yield loaded
+        raise WeightsError(f"{path}: {error.strerror}") from error
+    with file:  # numpy leaves a file open that is no archive
+        try:
+            loaded = np.load(file, allow_pickle=False)
+        except _BROKEN as error:
+            raise WeightsError(f"{path} is no .npz file of arrays") from error
+        if not isinstance(loaded, NpzFile):
+            raise WeightsError(f"{path} holds an array without a name: write it with numpy.savez")
+        with loaded:
+            yield loaded
 
 
 def _check_names(file: str, cell: KerasCell, found: Sequence[str]) -> list[str]:
@@ -143,7 +149,7 @@ def _read(archive: NpzFile, name: str, dtype: type[np.floating[Any]]) -> NDArray
     if len(wrong):
         place, value = wrong[0].tolist(), array[tuple(wrong[0])]
         raise WeightsError(f"{name}{place} is {value}, which is no finite {dtype.__name__}")
-    return np.ascontiguousarray(array, np.float32)
+    return np.asarray(array, np.float32)
 
 
 def _check_ranks(cell: KerasCell, arrays: Arrays) -> None:

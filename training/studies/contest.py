@@ -6,6 +6,7 @@ Must not know: which cells there are, figures, reports.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Rules:
     seeds: int
     passes: int = 1
     """Over the training tokens."""
-    batch: int = 32
+    batch: int = 10
     bptt: int = 35
     forget: float = 0.05
     """Chance that a stream begins anew at a window. Without it a model sees the state of nothing
@@ -74,9 +75,14 @@ class Text:
     """Share of the held-out tokens that are not in the vocabulary, or are `<unk>` in the text."""
 
 
+def perplexity(loss: float) -> float:
+    """What a loss in nats a token is as a perplexity; inf where it is too large for a float."""
+    return math.exp(loss) if loss < math.log(sys.float_info.max) else math.inf
+
+
 @dataclass(frozen=True)
 class Trial:
-    """One net trained once; losses in nats a token, inf where it diverged."""
+    """One net trained once; losses in nats a token, inf where it does worse than guessing."""
 
     rate: float
     seed: int
@@ -112,7 +118,7 @@ class Entry:
     @property
     def perplexities(self) -> list[float]:
         """Likewise."""
-        return [math.exp(loss) for loss in self.losses]
+        return [perplexity(loss) for loss in self.losses]
 
     @property
     def tokens_per_s(self) -> float:
@@ -208,10 +214,8 @@ def _try(config: RunConfig, text: Text, passes: int, rate: float, seed: int) -> 
         return Trial(rate, seed, math.inf, math.inf, 0.0)
     tokens = passes * (len(windows.ids_NB) - 1) * config.batch
     tokens_per_s = tokens / (time.process_time() - started_s)
-    valid_loss = _finite(mean_loss(stepper.model, validation_windows(text.valid, config)))
-    if text.test is None:
-        return Trial(rate, seed, valid_loss, valid_loss, tokens_per_s)
-    test_loss = _finite(mean_loss(stepper.model, validation_windows(text.test, config)))
+    valid_loss = _loss(stepper.model, text.valid, config)
+    test_loss = valid_loss if text.test is None else _loss(stepper.model, text.test, config)
     return Trial(rate, seed, valid_loss, test_loss, tokens_per_s)
 
 
@@ -224,5 +228,7 @@ def _train(stepper: Stepper, windows: Windows) -> None:
         stepper.step(step, *windows[position])
 
 
-def _finite(loss: float) -> float:
-    return loss if math.isfinite(loss) else math.inf
+def _loss(model: LanguageModel, ids: Ids, config: RunConfig) -> float:
+    """The mean loss over a text; inf where guessing alike would be better, which is divergence."""
+    loss = mean_loss(model, validation_windows(ids, config))
+    return loss if loss <= math.log(config.vocabulary) else math.inf

@@ -5,6 +5,7 @@ Must not know: how a gradient is measured, how figures are drawn.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -74,6 +75,7 @@ class Probe:
 
 def run(options: Options) -> Findings:
     """Probe every cell before and after training, then let plain nets explode."""
+    started_s = time.process_time()
     sizes = QUICK if options.quick else FULL
     seeds = options.seeds or sizes.seeds
     kinds = [Kind(cell) for cell in CELLS]
@@ -88,7 +90,10 @@ def run(options: Options) -> Findings:
     return Findings(
         rows=told.rows(before, after, series),
         draw=partial(draw, before=before, after=after, series=series),
-        outcome=told.sentences(before, after, series),
+        outcome=[
+            *told.sentences(before, after, series),
+            f"All took {(time.process_time() - started_s) / 60:.1f} minutes of processor time.",
+        ],
         seeds=seeds,
         setting=_setting(sizes),
     )
@@ -110,7 +115,13 @@ def _probe(kind: Kind, sizes: Sizes, seed: int) -> Probe:
         return float((net.at_end(x_TBI).argmax(1) != y_B).float().mean())
 
     never = -1.0  # all nets train equally long
-    training = Training(sizes.steps, sizes.learning_rate, never, sizes.clip, sizes.steps)
+    training = Training(
+        max_steps=sizes.steps,
+        learning_rate=sizes.learning_rate,
+        solved_below=never,
+        clip=sizes.clip,
+        check_every=sizes.steps,
+    )
     learned = learn(net, training, batch_loss, error)
     after_T = transport(state_gradients(net.layer, net.read_out, *measured))
     return Probe(before_T, after_T, 0.0 if learned.diverged else 1 - learned.error)

@@ -15,19 +15,8 @@ from matplotlib.lines import Line2D
 
 from training.studies.explosion import Series
 from training.studies.gradient_flow import Curve
+from training.studies.looks import look
 
-_LOOKS = {
-    "rnn_tanh": ("#777777", "-"),
-    "rnn_relu": ("#c8553d", "-"),
-    "rnn_relu (identity)": ("#c8553d", "--"),
-    "lstm": ("#1f4e9c", "-"),
-    "peephole_lstm": ("#1f4e9c", "--"),
-    "cifg_lstm": ("#5aa9e6", "-"),
-    "cifg_peephole_lstm": ("#5aa9e6", "--"),
-    "gru": ("#2a9d5c", "-"),
-    "gru_reset_before": ("#2a9d5c", "--"),
-}
-"""A colour a family, a line style a variant."""
 _FREE, _CLIPPED = "#c8553d", "#1f4e9c"
 _LOWEST = 1e-24
 _HIGHEST = 1e4
@@ -51,7 +40,7 @@ def draw(
 def _draw_curves(axes: Axes, title: str, curves: Sequence[Curve]) -> None:
     """Medians as lines, quartiles as bands."""
     for curve in curves:
-        colour, style = _LOOKS.get(curve.name, ("black", ":"))
+        colour, style = look(curve.name)
         distances = torch.arange(curve.shares_ST.shape[1])
         low, middle, high = (curve.at(q).clamp(min=_LOWEST / 10) for q in (0.25, 0.5, 0.75))
         axes.fill_between(distances, low, high, color=colour, alpha=0.12, linewidth=0)

@@ -83,7 +83,7 @@ def _share(curve: Curve) -> float:
 def _reach(when: str, curves: Sequence[Curve]) -> str:
     """Every net's factor a step, and what is left in the end of the most and of the least."""
     ranked = sorted(curves, key=_factor)
-    factors = ", ".join(f"{_factor(curve):.2f} in {curve.name}" for curve in ranked)
+    factors = ", ".join(f"{_factor(curve):.3f} in {curve.name}" for curve in ranked)
     least, most = ranked[0], ranked[-1]
     return (
         f"{when} the gradient takes this factor a step: {factors}. At distance {FAR} there is "
@@ -104,20 +104,22 @@ def _change(before: Sequence[Curve], after: Sequence[Curve]) -> str:
 
 
 def _memory(after: Sequence[Curve]) -> str:
-    """Whether those that remember also have a gradient."""
-    nets = [
-        (recall, float(share))
+    """Which nets remember, and whether those that do also have a gradient."""
+    learnt = {curve.name: [recall >= _LEARNT for recall in curve.recalls] for curve in after}
+    shares = sorted(
+        float(share)
         for curve in after
-        for recall, share in zip(curve.recalls, curve.shares_ST[:, FAR], strict=True)
-    ]
-    shares = sorted(share for recall, share in nets if recall >= _LEARNT)
-    if not shares:
-        return f"None of the {len(nets)} nets learnt the task (recall of {_LEARNT:.0%} or more)."
-    return (
-        f"{len(shares)} of {len(nets)} nets learnt the task (recall of {_LEARNT:.0%} or more); "
-        f"among these the share of the gradient at distance {FAR} runs from {shares[0]:.1g} to "
-        f"{shares[-1]:.1g}, with a median of {median(shares):.1g}."
+        for did, share in zip(learnt[curve.name], curve.shares_ST[:, FAR], strict=True)
+        if did
     )
+    counts = ", ".join(f"{name} {sum(did)} of {len(did)}" for name, did in learnt.items())
+    spread = (
+        f"; among these the share at distance {FAR} runs from {shares[0]:.1g} to {shares[-1]:.1g}, "
+        f"with a median of {median(shares):.1g}"
+        if shares
+        else ""
+    )
+    return f"Nets that learnt to recall {_LEARNT:.0%} or more: {counts}{spread}."
 
 
 def _explosion(free: Series, clipped: Series) -> str:

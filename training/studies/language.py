@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 from training.config import CELLS
 from training.studies.agreement import write_corpus
-from training.studies.contest import Entry, Rules, Text, enter, read_text
+from training.studies.contest import Entry, Rules, Text, enter, perplexity, read_text
 from training.studies.language_figure import draw
 from training.studies.ranking import Ranking, rank
 from training.studies.study import Findings, Options, Row, Study
@@ -27,7 +27,7 @@ _RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 
 ON_A_CORPUS = Rules(
     tokens=MAX_TRAINING_TOKENS,
-    held_out=50_000,
+    held_out=30_000,
     vocabulary=5_000,
     embedding=64,
     hidden=200,
@@ -62,27 +62,134 @@ _PAIRS = (
 
 def run(options: Options) -> Findings:
     """Read or write a corpus and let every cell learn it."""
-    started_s = time.process_time()
     rules = _rules(options)
-    if options.data is not None:
-        text, name = read_text(options.data, rules), options.data.resolve().name
-    else:
-        text, name = _own_text(rules, options), "a corpus made up by the study"
-    found = {cell: enter(cell, text, rules) for cell in CELLS}
-    ranking = rank({cell: entry.losses for cell, entry in found.items()})
-    entries = {cell: found[cell] for cell in CELLS}
-    ranked = [found[cell] for cell in sorted(CELLS, key=list(ranking.means).index)]
+    name = "a corpus that the study makes" if options.data is None else options.data.resolve().name
+    text = _own_text(options, rules) if options.data is None else read_text(options.data, rules)
+    started_s = time.process_time()
+    entries: dict[str, Entry] = {cell: enter(cell, text, rules) for cell in CELLS}
+    took_s = time.process_time() - started_s
+    ranking = rank({cell: entry.losses for cell, entry in entries.items()})
+    ranked = [entries[cell] for cell in sorted(CELLS, key=list(ranking.means).index)]
     held_out = "validation" if text.test is None else "test"
     return Findings(
         rows=[_row(entry, ranking) for entry in ranked],
         draw=partial(draw, entries=ranked, held_out=held_out),
         outcome=[
             _order(ranked, ranking, held_out),
-            *(_comparison(entries, ranking, *pair) for pair in _PAIRS),
+            *(_comparison(entries[one], entries[other], ranking) for one, other in _PAIRS),
+            _search(ranked, rules),
             _speed(ranked),
-            _sizes(ranked),
-            f"All took {(time.process_time() - started_s) / 60:.1f} minutes of processor time.",
+            f"All nets together took {took_s / 60:.1f} minutes of processor time.",
         ],
         seeds=rules.seeds,
-        setting=_setting(name, text, rules, held_out),
+        setting=_setting(name, text, rules, ranked),
     )
+
+
+def _rules(options: Options) -> Rules:
+    rules = ON_ITS_OWN if options.data is None else ON_A_CORPUS
+    if options.quick:
+        rules = replace(rules, tokens=2_000, held_out=400, hidden=32, rates=(1e-2,), seeds=2)
+    return rules if options.seeds is None else replace(rules, seeds=options.seeds)
+
+
+def _own_text(options: Options, rules: Rules) -> Text:
+    with tempfile.TemporaryDirectory() as folder:
+        sentences = _QUICK_SENTENCES if options.quick else _SENTENCES
+        write_corpus(Path(folder), sentences, _CORPUS_SEED)
+        return read_text(Path(folder), rules)
+
+
+def _row(entry: Entry, ranking: Ranking) -> Row:
+    perplexities = entry.perplexities
+    return {
+        "cell": entry.cell,
+        "place": _place(entry, ranking),
+        "perplexity": fmean(perplexities),
+        "lowest": min(perplexities),
+        "highest": max(perplexities),
+        "validation_perplexity": fmean(perplexity(trial.valid_loss) for trial in entry.trials),
+        "rate": entry.rate,
+        "validation_by_rate": "; ".join(
+            f"{trial.rate:g}: {perplexity(trial.valid_loss):.1f}" for trial in entry.sweep
+        ),
+        "units": entry.hidden,
+        "weights": entry.weights,
+        "tokens_per_s": round(entry.tokens_per_s),
+    }
+
+
+def _place(entry: Entry, ranking: Ranking) -> str:
+    best, worst = ranking.places(entry.cell)
+    return f"{best}" if best == worst else f"{best} to {worst}"
+
+
+def _order(ranked: Sequence[Entry], ranking: Ranking, held_out: str) -> str:
+    """Mean perplexities in order, and the places that chance leaves open."""
+    places = (
+        f"{entry.cell} {fmean(entry.perplexities):.1f} (place {_place(entry, ranking)})"
+        for entry in ranked
+    )
+    margin = "unknown" if math.isnan(ranking.margin) else f"{math.expm1(ranking.margin):.1%}"
+    return (
+        f"Mean perplexity on the {held_out} text, in order: {', '.join(places)}. Differences below "
+        f"two standard errors ({margin}; of the seeds alone) leave the order open."
+    )
+
+
+def _comparison(one: Entry, other: Entry, ranking: Ranking) -> str:
+    """By how much one cell is better or worse than another."""
+    difference = ranking.means[one.cell] - ranking.means[other.cell]
+    if not math.isfinite(difference):
+        return f"{one.cell} against {other.cell}: no comparison, as a run diverged."
+    verdict = "more than" if ranking.differ(one.cell, other.cell) else "within"
+    return (
+        f"{one.cell} against {other.cell}: perplexity {math.expm1(difference):+.1%}, {verdict} two "
+        "standard errors."
+    )
+
+
+def _search(ranked: Sequence[Entry], rules: Rules) -> str:
+    """The rates that were best, and whether any lies at the edge of what there was to try."""
+    rates = ", ".join(f"{entry.cell} {entry.rate:g}" for entry in ranked)
+    edges = [entry.cell for entry in ranked if entry.rate in {rules.rates[0], rules.rates[-1]}]
+    return f"Best learning rates: {rates}; at the edge of the search: {', '.join(edges) or 'none'}."
+
+
+def _speed(ranked: Sequence[Entry]) -> str:
+    fastest, *_, slowest = sorted(ranked, key=lambda entry: -entry.tokens_per_s)
+    return (
+        f"Training speed at this size: from {slowest.tokens_per_s:,.0f} tokens/s ({slowest.cell}) "
+        f"to {fastest.tokens_per_s:,.0f} ({fastest.cell}), by processor time on one thread."
+    )
+
+
+def _setting(name: str, text: Text, rules: Rules, ranked: Sequence[Entry]) -> str:
+    weights = [entry.weights for entry in ranked]
+    return f"""\
+Corpus: {name}, read as {text.mode} text (pretokenised if `<unk>` stands in the training text as a
+word of its own, else natural); the first {len(text.train):,} training tokens ({rules.tokens:,} at
+most), {rules.passes} pass(es); {text.vocabulary:,} tokens of vocabulary, made from the whole
+training text; {text.unknown:.1%} of the first {rules.held_out:,} held-out tokens that count here
+are unknown to it, so perplexities do not compare with published ones. Nets: one layer, tied
+embedding of {rules.embedding}, widths chosen for the LSTM's number of weights ({min(weights):,} to
+{max(weights):,}, {max(weights) / min(weights) - 1:.2%} apart). Training: {rules.batch} streams,
+truncated BPTT over {rules.bptt} tokens with the state carried, a stream forgotten with a chance of
+{rules.forget:g} a window, AdamW, one cycle, clip at 1, no dropout, float32. Each cell's rate is the
+best by validation with one seed, starting from the middle of
+{", ".join(f"{rate:g}" for rate in rules.rates)} and going on to the neighbours of the best; the
+other seeds are trained at that rate. Speeds are by processor time, of the fastest trial."""
+
+
+STUDY = Study(
+    name="language",
+    title="Language models of equal size, one cell each",
+    expected="""\
+Gated cells beat the plain tanh RNN clearly, the GRU and the LSTM are close (Chung 2014); on
+language modelling the LSTM with an open forget gate is at least as good as the GRU (Jozefowicz
+2015). Peepholes and coupled gates (CIFG) change little: no variant is significantly better than the
+plain LSTM (Greff 2017), and peepholes help where time has to be measured (Gers 2002), not words.
+A ReLU RNN that is started with care comes near the LSTM on some tasks (Le 2015).""",
+    run=run,
+    reads_corpus=True,
+)

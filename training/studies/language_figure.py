@@ -11,15 +11,10 @@ from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
-from training.studies.contest import Entry
-
-_COLOURS = {"rnn": "#c8553d", "gru": "#2a9d5c"}
-"""By the beginning of a cell's name."""
-_OTHERS = "#1f4e9c"
-"""The LSTMs."""
-_MARKS = "os^Dvp*X"
-"""One a cell, so that lines of one family can be told apart."""
+from training.studies.contest import Entry, perplexity
+from training.studies.looks import look
 
 
 def draw(figure: Figure, entries: Sequence[Entry], held_out: str) -> None:
@@ -42,7 +37,7 @@ def _draw_perplexities(axes: Axes, entries: Sequence[Entry]) -> None:
     for place, entry in enumerate(entries):
         perplexities = [value for value in entry.perplexities if math.isfinite(value)]
         if perplexities:
-            colour = _colour(entry)
+            colour, _ = look(entry.cell)
             axes.plot(perplexities, [place] * len(perplexities), "o", color=colour, alpha=0.5)
             axes.plot(fmean(perplexities), place, "|", color=colour, markersize=18)
     axes.set_yticks(range(len(entries)), [f"{entry.cell}\n({entry.hidden})" for entry in entries])
@@ -51,29 +46,22 @@ def _draw_perplexities(axes: Axes, entries: Sequence[Entry]) -> None:
 
 def _draw_sweeps(axes: Axes, entries: Sequence[Entry]) -> None:
     """Validation perplexity by rate, a line a cell."""
-    for place, entry in enumerate(entries):
-        found = [trial for trial in entry.sweep if math.isfinite(trial.valid_loss)]
-        axes.plot(
-            [trial.rate for trial in found],
-            [math.exp(trial.valid_loss) for trial in found],
-            marker=_MARKS[place % len(_MARKS)],
-            color=_colour(entry),
-            label=entry.cell,
-            markersize=5,
-            linewidth=1,
-        )
+    for entry in entries:
+        colour, style = look(entry.cell)
+        rates = [trial.rate for trial in entry.sweep]
+        perplexities = [perplexity(trial.valid_loss) for trial in entry.sweep]
+        axes.plot(rates, perplexities, style, marker=".", color=colour, label=entry.cell)
     axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="perplexity")
-    axes.legend(fontsize=8)
+    for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        which(StrMethodFormatter("{x:.0f}"))
+    axes.legend(fontsize=8, loc="upper left", framealpha=0.6)
     axes.grid(alpha=0.25, which="both")
 
 
 def _draw_speeds(axes: Axes, entries: Sequence[Entry]) -> None:
     """Tokens a second as bars."""
     speeds = [entry.tokens_per_s / 1000 for entry in entries]
-    axes.barh(range(len(entries)), speeds, color=[_colour(entry) for entry in entries], alpha=0.8)
+    colours = [look(entry.cell)[0] for entry in entries]
+    axes.barh(range(len(entries)), speeds, color=colours, alpha=0.8)
     axes.set_yticks(range(len(entries)), [entry.cell for entry in entries])
     axes.set_xlabel("thousand tokens a second of processor time")
-
-
-def _colour(entry: Entry) -> str:
-    return _COLOURS.get(entry.cell[:3], _OTHERS)

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +67,7 @@ class Learned:
     largest_gradient: float
     """The largest finite norm of the gradient, before clipping."""
     steps_per_s: float
-    """Training steps alone; on a machine with other work only a rough figure."""
+    """Training steps alone, by the second of processor time, which other work hardly changes."""
 
     @property
     def steps(self) -> int:
@@ -97,9 +96,9 @@ def learn(
     curve: list[tuple[int, float]] = []
     largest, took_s, step, solved = 0.0, 0.0, 0, False
     while not solved and step < training.max_steps:
-        started_s = time.perf_counter()
+        started_s = time.process_time()
         norm = _step(net, optimizer, batch_loss(), training.clip)
-        took_s += time.perf_counter() - started_s
+        took_s += time.process_time() - started_s
         step += 1
         if not math.isfinite(norm):
             curve.append((step, math.inf))
@@ -118,12 +117,6 @@ def examine(net: Net, held_out_error: Callable[[], float]) -> float:
         error = held_out_error()
     net.train()
     return error if math.isfinite(error) else math.inf
-
-
-def median_steps(runs: Sequence[Learned]) -> float:
-    """Steps to the solution, the median over the runs that found it; NaN where none did."""
-    solved = [run.steps for run in runs if run.solved]
-    return float(median(solved)) if solved else math.nan
 
 
 def _step(net: Net, optimizer: torch.optim.Optimizer, loss: Tensor, clip: float | None) -> float:

@@ -22,13 +22,28 @@ _BLANK = COPY_ALPHABET
 _BEGIN = COPY_ALPHABET + 1
 
 STREAM_ALPHABET = 4
-STREAM_INPUTS = 2 * STREAM_ALPHABET + 1
-"""The symbols as something to keep, the symbols as distraction, the question."""
+STREAM_INPUTS = STREAM_ALPHABET + 2
+"""The symbols, the question, the blank."""
 NOT_ASKED = -100
 """The target where nothing is asked: what torch's cross entropy passes over."""
-_QUESTION = 2 * STREAM_ALPHABET
+_QUESTION = STREAM_ALPHABET
+_PAUSE = STREAM_ALPHABET + 1
 _LONGEST_PAUSE = 5
-"""Steps from an answer to the next symbol, so that windows cut the stream anywhere."""
+"""Steps from a question to the next symbol, so that windows cut the stream anywhere."""
+
+
+_FIRST_DATA_SEED = 1_000
+_HELD_OUT_SEED = 1_000_000
+
+
+def training_chance(seed: int) -> Generator:
+    """What a net of this seed draws its data by; its weights are drawn by the seed itself."""
+    return Generator().manual_seed(_FIRST_DATA_SEED + seed)
+
+
+def held_out_chance() -> Generator:
+    """What held-out data are drawn by, the same for all nets."""
+    return Generator().manual_seed(_HELD_OUT_SEED)
 
 
 def draw_adding(length: int, count: int, chance: Generator) -> tuple[Tensor, Tensor]:
@@ -66,13 +81,13 @@ def copy_baseline(symbols: int, blanks: int) -> float:
 
 @dataclass(frozen=True)
 class Stream:
-    """Streams side by side, without end or beginning to a window: symbols shown and asked for."""
+    """Streams side by side in which symbols are shown and asked for, again and again."""
 
     ids_TB: Tensor
     targets_TB: Tensor
     """The symbol asked for, or NOT_ASKED."""
     lags_TB: Tensor
-    """Steps since the symbol that is asked for, or 0."""
+    """Steps since the symbol that is asked for was shown, or 0."""
 
     def window(self, start: int, length: int) -> tuple[Tensor, Tensor]:
         """Inputs [W, B, I] and targets [W, B] of some consecutive steps."""
@@ -83,22 +98,23 @@ class Stream:
 def draw_stream(lags: Sequence[int], length: int, count: int, chance: Generator) -> Stream:
     """`count` streams of `length` steps; every question has one of the lags, all equally likely.
 
-    A symbol to keep, distractors until the question one lag later, a pause of distractors, the
-    next symbol, and so on.
+    A pause, a symbol, blanks, the question one lag after the symbol, a pause, the next symbol, ..
     """
-    ids_TB = torch.randint(STREAM_ALPHABET, _QUESTION, (length, count), generator=chance)
-    targets_TB = torch.full((length, count), NOT_ASKED)
-    lags_TB = torch.zeros(length, count, dtype=torch.int64)
-    rounds = length // (min(lags) + 2) + 2
-    choice_RB = torch.randint(0, len(lags), (rounds, count), generator=chance)
-    lags_RB = torch.tensor(lags)[choice_RB]
+    rounds = length // (min(lags) + 1) + 1  # enough, even if every pause is of one step
+    picks_RB = torch.randint(0, len(lags), (rounds, count), generator=chance)
+    lags_RB = torch.tensor(lags)[picks_RB]
     pauses_RB = torch.randint(1, _LONGEST_PAUSE + 1, (rounds, count), generator=chance)
-    asked_RB = (lags_RB + pauses_RB).cumsum(0) - 1
     symbols_RB = torch.randint(0, STREAM_ALPHABET, (rounds, count), generator=chance)
+    asked_RB = (pauses_RB + lags_RB).cumsum(0) - 1
     r, b = (asked_RB < length).nonzero(as_tuple=True)
-    asked, lag, symbol = asked_RB[r, b], lags_RB[r, b], symbols_RB[r, b]
-    ids_TB[asked - lag, b] = symbol
-    ids_TB[asked, b] = _QUESTION
-    targets_TB[asked, b] = symbol
-    lags_TB[asked, b] = lag
-    return Stream(ids_TB, targets_TB, lags_TB)
+    t, lag, symbol = asked_RB[r, b], lags_RB[r, b], symbols_RB[r, b]
+    stream = Stream(
+        ids_TB=torch.full((length, count), _PAUSE),
+        targets_TB=torch.full((length, count), NOT_ASKED),
+        lags_TB=torch.zeros(length, count, dtype=torch.int64),
+    )
+    stream.ids_TB[t - lag, b] = symbol
+    stream.ids_TB[t, b] = _QUESTION
+    stream.targets_TB[t, b] = symbol
+    stream.lags_TB[t, b] = lag
+    return stream

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.unit.training import reference
+from tests import reference
 from training.cells import Layer, build_layer
 from training.config import CELLS, Cell
 
 INPUTS, HIDDEN = 4, 3
-NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "peephole")
 
 
 def double_layer(cell: Cell, seed: int = 1) -> Layer:
@@ -27,7 +26,7 @@ def random_state(layer: Layer, batch: int) -> tuple[torch.Tensor, ...]:
 
 def weights_of(layer: Layer) -> dict[str, np.ndarray]:
     """The weights as plain arrays."""
-    return {name: getattr(layer, name).detach().numpy() for name in NAMES if hasattr(layer, name)}
+    return {name: weight.detach().numpy() for name, weight in layer.named_parameters()}
 
 
 @pytest.mark.parametrize(("length", "batch"), [(1, 1), (1, 3), (6, 1), (9, 2)])
@@ -84,15 +83,57 @@ def test_weights_lie_gate_by_gate(cell: Cell) -> None:
     assert (rows,) == tuple(layer.bias_ih.shape) == tuple(layer.bias_hh.shape)
 
 
-@pytest.mark.parametrize(("cell", "gate"), [("lstm", "f"), ("peephole_lstm", "f"), ("gru", "z")])
-def test_a_gated_cell_begins_by_keeping_its_memory(cell: Cell, gate: str) -> None:
-    """The forget gate, or the GRU's update gate, starts at 1, and that gate alone."""
+@pytest.mark.parametrize(
+    ("cell", "gate", "bias"),
+    [
+        ("lstm", "f", 1.0),
+        ("peephole_lstm", "f", 1.0),
+        ("cifg_lstm", "i", -1.0),
+        ("cifg_peephole_lstm", "i", -1.0),
+        ("gru", "z", 1.0),
+        ("gru_reset_before", "z", 1.0),
+    ],
+)
+def test_a_gated_cell_begins_by_keeping_its_memory(cell: Cell, gate: str, bias: float) -> None:
+    """The gate that keeps starts open, or the one that overwrites closed, and that gate alone."""
     layer = build_layer(cell, INPUTS, HIDDEN)
     biases = dict(zip(layer.gates, layer.bias_ih.split(HIDDEN), strict=True))
 
-    assert [1.0] * HIDDEN == biases.pop(gate).tolist()
+    assert [bias] * HIDDEN == biases.pop(gate).tolist()
     for other in biases.values():
         assert other.abs().max() < 1
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_peepholes_are_the_layers_of_that_name_only(cell: Cell) -> None:
+    """A row for each gate that sees the memory cell; other cells have no such weights."""
+    names = dict(build_layer(cell, INPUTS, HIDDEN).named_parameters())
+
+    rows = {"peephole_lstm": 3, "cifg_peephole_lstm": 2}.get(cell)
+    assert (rows is not None) == ("peephole" in names)
+    if rows is not None:
+        assert (rows, HIDDEN) == tuple(names["peephole"].shape)
+
+
+def test_an_identity_start_repeats_the_state() -> None:
+    """Without input, a rectified RNN that starts so carries h on for ever (Le 2015)."""
+    layer = build_layer("rnn_relu", INPUTS, HIDDEN, start="identity")
+    state = (torch.rand(2, HIDDEN),)
+
+    y_TBH, last = layer(torch.zeros(50, 2, INPUTS), state)
+
+    assert torch.equal(state[0].expand(50, 2, HIDDEN), y_TBH)
+    assert torch.equal(state[0], last[0])
+
+
+def test_an_identity_start_hears_its_input_faintly() -> None:
+    """Inputs move the state, by little: their weights are of size 0.001."""
+    torch.manual_seed(1)
+    layer = build_layer("rnn_relu", 100, 200, start="identity")
+
+    assert 0.0009 < layer.weight_ih.std() < 0.0011
+    assert not layer.bias_ih.any()
+    assert not layer.bias_hh.any()
 
 
 @pytest.mark.parametrize("cell", CELLS)

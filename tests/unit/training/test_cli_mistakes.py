@@ -17,6 +17,7 @@ from training.cli import main
 SMALL = ["--set", "vocabulary=17", "--set", "hidden=8", "--set", "batch=4", "--set", "epochs=0.1"]
 TRAIN = ("train", "tiny", "--data", "@corpus", "--out", "@new")
 RANDOM = ("random", "--cell", "gru", *SIZES, "--to", "@repository", "--name")
+WORDS = ["--vocabulary", "words.txt"]
 MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "an unknown recipe": (("train", "tinny", *TRAIN[2:]), "did you mean 'tiny'?"),
     "an unknown key": ((*TRAIN, "--set", "hiden=3"), "unknown key 'hiden' (did you mean 'hidden'"),
@@ -104,6 +105,8 @@ def spoil_bundles(folder: Path) -> None:
         ["random", "--cell", "gru", *SIZES, "--layers", "0", "--name", "r", "--to", "x"],
         ["random", "--cell", "gru", *SIZES, "--hidden", "many", "--name", "r", "--to", "x"],
         ["export", "run", "--name", "m", "--to", "x", "--weights", "int8"],
+        ["import-keras", "w.npz", "--cell", "rnn_tanh", *WORDS, "--name", "m", "--to", "x"],
+        ["import-keras", "w.npz", "--cell", "lstm", "--name", "m", "--to", "x"],
     ],
 )
 def test_arguments_of_no_sense_are_explained(

@@ -78,7 +78,9 @@ def test_an_unknown_key_names_the_nearest_one(key: str, nearest: str) -> None:
 
 def test_a_key_like_no_other_lists_the_known_ones() -> None:
     """Where no key is near, all are named."""
-    with pytest.raises(ConfigError, match=r"unknown key 'xyzzy' \(known: cell, layers, .*, seed\)"):
+    with pytest.raises(
+        ConfigError, match=r"unknown key 'xyzzy' \(known: cell, normalization, .*, seed\)"
+    ):
         load_recipe("tiny", ["xyzzy=3"])
 
 
@@ -91,6 +93,8 @@ def test_a_key_like_no_other_lists_the_known_ones() -> None:
         ("hidden=", "hidden"),
         ("vocabulary=2", "vocabulary"),
         ("cell=transformer", "cell"),
+        ("normalization=group", "normalization"),
+        ("start=zeros", "start"),
         ("dropout_output=1", "dropout_output"),
         ("dropout_output=-0.1", "dropout_output"),
         ("learning_rate=0", "learning_rate"),

@@ -45,10 +45,50 @@ def test_a_bundle_says_what_the_model_is(tmp_path: Path) -> None:
         "embedding": 5,
         "vocabulary": 11,
         "tied": True,
+        "normalization": "none",
     } == described.architecture.model_dump()
     assert 7 == described.features
     assert ["h_0", "c_0", "h_1", "c_1"] == [tensor.name for tensor in described.state]
     assert "r" == described.provenance.recipe
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_bundle_has_the_second_graph_that_its_cell_needs(cell: str, tmp_path: Path) -> None:
+    """Where CUDA's kernels refuse the cell, or the CPU's couples rows, it has a decomposed one."""
+    written = export(fresh_model(cell=cell), tmp_path)
+    graphs = written.manifest.precisions["float32"]
+
+    needed = cell not in ("lstm", "gru_reset_before")
+    assert ("recurrent.decomposed.onnx" if needed else None) == graphs.decomposed
+    assert needed == (written.graphs(fused=False) != written.graphs())
+    assert written.graphs()[1] == written.graphs(fused=False)[1]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_second_graph_computes_what_the_model_computes(cell: str, tmp_path: Path) -> None:
+    """Decomposed, in halves too, it agrees with torch over stateful calls with ragged rows."""
+    model = fresh_model(cell=cell, layers=2)
+    written = export(model, tmp_path, storage="float16")
+
+    theirs = scores(OnnxScorer(*written.graphs(fused=False), threads=1))
+
+    for ours, their in zip(scores(TorchScorer(model)), theirs, strict=True):
+        np.testing.assert_allclose(their, ours, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_layer_normalised_bundle_needs_one_graph(cell: str, tmp_path: Path) -> None:
+    """Its only recurrent graph is made of basic operators, and the manifest says so."""
+    model = fresh_model(cell=cell, normalization="layer", layers=2)
+    written = export(model, tmp_path)
+
+    assert "layer" == written.manifest.architecture.normalization
+    assert written.manifest.precisions["float32"].decomposed is None
+    assert written.manifest.batch_invariant
+    for ours, their in zip(
+        scores(TorchScorer(model)), scores(OnnxScorer(*written.graphs(), threads=1)), strict=True
+    ):
+        np.testing.assert_allclose(their, ours, atol=1e-5, rtol=0)
 
 
 def test_the_top_k_are_the_best_in_order(tmp_path: Path) -> None:
@@ -76,12 +116,20 @@ def test_equal_scores_go_to_the_lower_id() -> None:
     assert [[0, 1, 2, 3]] * 2 == head.run(["top_ids"], feeds)[0].tolist()
 
 
-@pytest.mark.parametrize("weight", ["embedding", "projection.weight", "output_bias"])
-def test_altered_weights_are_found(weight: str) -> None:
+@pytest.mark.parametrize(
+    ("weight", "change"),
+    [
+        ("embedding", 1e-2),
+        ("projection.weight", 1e-2),
+        ("output_bias", 1e-2),
+        ("layers.0.peephole", 1.0),
+    ],
+)
+def test_altered_weights_are_found(weight: str, change: float) -> None:
     """Graphs whose weights are a little off differ from torch, and the check says by how much."""
-    model, other = fresh_model(), fresh_model()
+    model, other = fresh_model(cell="peephole_lstm"), fresh_model(cell="peephole_lstm")
     with torch.no_grad():
-        other.get_parameter(weight).view(-1)[3] += 1e-2
+        other.get_parameter(weight).view(-1)[3] += change
     graphs = recurrent_graph(other, "float32"), head_graph(other, "float32")
 
     with pytest.raises(ParityError, match=r"^m: the exported graphs differ from torch by \d"):

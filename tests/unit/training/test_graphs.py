@@ -10,13 +10,18 @@ from onnx import numpy_helper
 from tests.unit.training.support import fresh_model
 from training.config import CELLS
 from training.graphs import head_graph, merged_graph, recurrent_graph, state_names
+from training.model import LanguageModel
+from training.onnx_writer import Storage
 
 OPERATORS = {
     "rnn_tanh": "RNN",
     "rnn_relu": "RNN",
     "lstm": "LSTM",
     "peephole_lstm": "LSTM",
+    "cifg_lstm": "LSTM",
+    "cifg_peephole_lstm": "LSTM",
     "gru": "GRU",
+    "gru_reset_before": "GRU",
 }
 NATIVE = set(OPERATORS.values())
 
@@ -77,14 +82,52 @@ def test_a_plain_lstm_has_no_peepholes() -> None:
     [
         ("rnn_tanh", "activations", [b"Tanh"]),
         ("rnn_relu", "activations", [b"Relu"]),
+        ("cifg_lstm", "input_forget", 1),
+        ("cifg_peephole_lstm", "input_forget", 1),
         ("gru", "linear_before_reset", 1),
     ],
 )
 def test_an_operator_is_told_the_cells_kind(cell: str, attribute: str, value: object) -> None:
-    """The activation of an RNN and the GRU's order of reset and product are written down."""
+    """An RNN's activation, a coupled forget gate, the GRU's order of reset and product."""
     (node,) = recurrent_nodes(recurrent_graph(fresh_model(cell=cell), "float32"))
 
     assert value == attributes(node)[attribute]
+
+
+def test_a_coupled_forget_gate_has_no_weights() -> None:
+    """ONNX has a place for them and ignores it: zeros stand there, peepholes too."""
+    content = recurrent_graph(fresh_model(cell="cifg_peephole_lstm"), "float32")
+    weights = {w.name: w for w in onnx.load_from_string(content).graph.initializer}
+    (node,) = recurrent_nodes(content)
+
+    for name, size in zip((*node.input[1:4], node.input[7]), (4, 4, 8, 3), strict=True):
+        i_o_f_g = np.split(numpy_helper.to_array(weights[name])[0], size)
+        assert [False, False, True, False][:size] == [not part.any() for part in i_o_f_g][:4]
+
+
+@pytest.mark.parametrize("normalization", ["none", "layer"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_decomposed_layer_is_a_scan(cell: str, normalization: str) -> None:
+    """Spelt out, each layer is one Scan of basic operators, and takes and gives the same."""
+    model = fresh_model(cell=cell, layers=2, normalization=normalization)
+    content = recurrent_graph(model, "float32", decomposed=True)
+    fused = onnx.load_from_string(recurrent_graph(fresh_model(cell=cell, layers=2), "float32"))
+    graph = onnx.load_from_string(content).graph
+
+    scans = [node for node in graph.node if node.op_type == "Scan"]
+    assert [] == recurrent_nodes(content)
+    assert 2 == len(scans)
+    assert shapes(fused.graph.input) == shapes(graph.input)
+    assert shapes(fused.graph.output) == shapes(graph.output)
+    inside = {node.op_type for scan in scans for node in attributes(scan)["body"].node}
+    assert (normalization == "layer") == ("LayerNormalization" in inside)
+
+
+def test_a_layer_normalised_model_is_always_decomposed() -> None:
+    """No operator has its layers, so that there is one form only."""
+    model = fresh_model(normalization="layer")
+
+    assert recurrent_graph(model, "float32") == recurrent_graph(model, "float32", decomposed=True)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -119,7 +162,15 @@ def test_the_head_takes_any_number_of_rows_and_any_k(tied) -> None:
     assert scores == shapes(graph.output)
 
 
-@pytest.mark.parametrize("build", [recurrent_graph, head_graph, merged_graph])
+def decomposed_graph(model: LanguageModel, storage: Storage) -> bytes:
+    """The recurrent graph in basic operators."""
+    return recurrent_graph(model, storage, decomposed=True)
+
+
+BUILDS = [recurrent_graph, decomposed_graph, head_graph, merged_graph]
+
+
+@pytest.mark.parametrize("build", BUILDS)
 def test_graphs_are_plain_onnx_of_the_agreed_version(build) -> None:
     """Opset 20 of ONNX's own operators, IR version 10, and nothing else."""
     model = onnx.load_from_string(build(fresh_model(), "float32"))
@@ -129,7 +180,7 @@ def test_graphs_are_plain_onnx_of_the_agreed_version(build) -> None:
     assert {""} == {node.domain for node in model.graph.node}
 
 
-@pytest.mark.parametrize("build", [recurrent_graph, head_graph, merged_graph])
+@pytest.mark.parametrize("build", BUILDS)
 def test_the_same_model_gives_the_same_bytes(build) -> None:
     """Graphs can be built again bit for bit, and other weights give other bytes."""
     content = build(fresh_model(), "float32")
@@ -138,13 +189,15 @@ def test_the_same_model_gives_the_same_bytes(build) -> None:
     assert content != build(fresh_model(seed=1), "float32")
 
 
-@pytest.mark.parametrize("build", [recurrent_graph, head_graph, merged_graph])
+@pytest.mark.parametrize("build", BUILDS)
 def test_half_precision_halves_the_file(build) -> None:
-    """Stored as float16, weights take half the room and no float32 weight is left."""
+    """Stored as float16, weights take half the room; all that is left of float32 are scalars."""
     model = fresh_model(embedding=40, hidden=50, vocabulary=300)
 
     whole, half = build(model, "float32"), build(model, "float16")
 
     assert len(half) < 0.55 * len(whole)
     weights = onnx.load_from_string(half).graph.initializer
-    assert {onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64} >= {w.data_type for w in weights}
+    assert {onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64} >= {
+        w.data_type for w in weights if w.dims
+    }

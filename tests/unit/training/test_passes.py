@@ -1,4 +1,4 @@
-"""The peephole LSTM's own backward pass, and what it becomes without peepholes."""
+"""The hand-written passes: their gradients, and what they become without peepholes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import pytest
 import torch
 from torch import nn
 
-from training.cells import PeepholeLSTM
+from models.cells import CELLS
+from training.cells import Layer, build_layer
+
+PASSES = ("peephole_lstm", "cifg_lstm", "cifg_peephole_lstm", "gru_reset_before")
+LSTMS = PASSES[:3]
+Tensors = list[torch.Tensor]
 
 
 def layer_and_inputs(
-    length: int, batch: int, *, zero_state: bool = False
-) -> tuple[PeepholeLSTM, torch.Tensor, list[torch.Tensor]]:
+    cell: str, length: int, batch: int, *, zero_state: bool = False
+) -> tuple[Layer, torch.Tensor, Tensors]:
     """A double-precision layer of 3 units over 2 inputs, with an input and a state."""
     torch.manual_seed(length * 10 + batch)
-    layer = PeepholeLSTM(2, 3).double()
-    state = [torch.randn(batch, 3).double() for _ in range(2)]
+    layer = build_layer(cell, 2, 3).double()
+    state = [torch.randn_like(part) for part in layer.initial_state(batch)]
     if zero_state:
         state = [torch.zeros_like(part) for part in state]
     return layer, torch.randn(length, batch, 2).double(), state
@@ -23,14 +28,16 @@ def layer_and_inputs(
 
 @pytest.mark.parametrize("zero_state", [True, False])
 @pytest.mark.parametrize(("length", "batch"), [(1, 1), (1, 2), (5, 1), (4, 3)])
-def test_the_backward_pass_is_the_derivative(length, batch, zero_state) -> None:
+@pytest.mark.parametrize("cell", PASSES)
+def test_the_backward_pass_is_the_derivative(cell: str, length, batch, zero_state) -> None:
     """Gradients for input, state and every weight agree with finite differences."""
-    layer, x_TBI, state = layer_and_inputs(length, batch, zero_state=zero_state)
+    layer, x_TBI, state = layer_and_inputs(cell, length, batch, zero_state=zero_state)
     names = [name for name, _ in layer.named_parameters()]
 
-    def forward(x: torch.Tensor, h: torch.Tensor, c: torch.Tensor, *weights: torch.Tensor):
+    def forward(x: torch.Tensor, *rest: torch.Tensor):
+        state, weights = rest[: -len(names)], rest[-len(names) :]
         values = dict(zip(names, weights, strict=True))
-        y_TBH, last = torch.func.functional_call(layer, values, (x, (h, c)))
+        y_TBH, last = torch.func.functional_call(layer, values, (x, state))
         return y_TBH, *last
 
     arguments = [x_TBI, *state, *(weight.detach() for weight in layer.parameters())]
@@ -39,38 +46,57 @@ def test_the_backward_pass_is_the_derivative(length, batch, zero_state) -> None:
     assert torch.autograd.gradcheck(forward, arguments)
 
 
-@pytest.mark.parametrize("part", [0, 1, 2])
-def test_each_result_has_its_own_gradient(part: int) -> None:
+@pytest.mark.parametrize(
+    ("cell", "part"),
+    [(cell, part) for cell in PASSES for part in range(3 if cell in LSTMS else 2)],
+)
+def test_each_result_has_its_own_gradient(cell: str, part: int) -> None:
     """A loss on the outputs, on the last h or on the last c alone agrees with autograd's own."""
-    layer, x_TBI, state = layer_and_inputs(4, 2)
+    layer, x_TBI, state = layer_and_inputs(cell, 4, 2)
     weights = list(layer.parameters())
 
-    def gradients(results: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        return torch.autograd.grad(results[part].square().sum(), weights)
+    def gradients(results: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor | None, ...]:
+        loss = results[part].square().sum()
+        return torch.autograd.grad(loss, weights)
 
     y_TBH, last = layer(x_TBI, tuple(state))
-    fast = gradients((y_TBH, *last))
+    eager = _eager(layer, x_TBI, state)
 
-    torch.testing.assert_close(fast, gradients(_eager(layer, x_TBI, state)), atol=1e-12, rtol=1e-9)
+    torch.testing.assert_close((y_TBH, *last), eager, atol=1e-12, rtol=1e-9)
+    torch.testing.assert_close(gradients((y_TBH, *last)), gradients(eager), atol=1e-12, rtol=1e-9)
 
 
-def _eager(
-    layer: PeepholeLSTM, x_TBI: torch.Tensor, state: list[torch.Tensor]
-) -> tuple[torch.Tensor, ...]:
+def _eager(layer: Layer, x_TBI: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, ...]:
     """The same cell as a loop that autograd differentiates by itself."""
-    (h, c), (p_i, p_f, p_o), outputs = state, layer.peephole, []
+    step = _gru_step if layer.cell == "gru_reset_before" else _lstm_step
+    outputs = []
     for x in x_TBI:
-        a = x @ layer.weight_ih.t() + layer.bias_ih + h @ layer.weight_hh.t() + layer.bias_hh
-        i, f, g, o = a.chunk(4, dim=1)
-        new = torch.sigmoid(f + p_f * c) * c + torch.sigmoid(i + p_i * c) * torch.tanh(g)
-        h, c = torch.sigmoid(o + p_o * new) * torch.tanh(new), new
-        outputs.append(h)
-    return torch.stack(outputs), h, c
+        state = step(layer, x @ layer.weight_ih.t() + layer.bias_ih + layer.bias_hh, *state)
+        outputs.append(state[0])
+    return torch.stack(outputs), *state
+
+
+def _lstm_step(layer: Layer, a: torch.Tensor, h: torch.Tensor, c: torch.Tensor) -> Tensors:
+    parts = (a + h @ layer.weight_hh.t()).chunk(len(layer.gates), dim=1)
+    sums = dict(zip(layer.gates, parts, strict=True))
+    rows = () if layer.peephole is None else layer.peephole
+    sees = dict(zip(CELLS[layer.cell].peepholes, rows, strict=True))
+    i = torch.sigmoid(sums["i"] + sees.get("i", 0) * c)
+    f = torch.sigmoid(sums["f"] + sees.get("f", 0) * c) if "f" in sums else 1 - i
+    new = f * c + i * torch.tanh(sums["g"])
+    return [torch.sigmoid(sums["o"] + sees.get("o", 0) * new) * torch.tanh(new), new]
+
+
+def _gru_step(layer: Layer, a: torch.Tensor, h: torch.Tensor) -> Tensors:
+    a_r, a_z, a_n = a.chunk(3, dim=1)
+    R_r, R_z, R_n = layer.weight_hh.chunk(3)
+    r, z = torch.sigmoid(a_r + h @ R_r.t()), torch.sigmoid(a_z + h @ R_z.t())
+    return [(1 - z) * torch.tanh(a_n + (r * h) @ R_n.t()) + z * h]
 
 
 def test_without_peepholes_it_is_torchs_lstm() -> None:
     """With peepholes of zero, outputs, state and gradients are those of nn.LSTM."""
-    layer, x_TBI, (h, c) = layer_and_inputs(6, 3)
+    layer, x_TBI, (h, c) = layer_and_inputs("peephole_lstm", 6, 3)
     torchs = nn.LSTM(2, 3).double()
     shared = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     with torch.no_grad():
@@ -90,12 +116,33 @@ def test_without_peepholes_it_is_torchs_lstm() -> None:
     torch.testing.assert_close(ours, theirs)
 
 
-def test_each_peephole_counts() -> None:
-    """Changing any one of the three peepholes changes the outputs."""
-    layer, x_TBI, state = layer_and_inputs(3, 1)
+def test_a_coupled_cell_without_peepholes_is_one_with_zeros() -> None:
+    """With peepholes of zero, outputs and gradients are those of the CIFG LSTM."""
+    layer, x_TBI, state = layer_and_inputs("cifg_peephole_lstm", 6, 3)
+    plain = build_layer("cifg_lstm", 2, 3).double()
+    with torch.no_grad():
+        layer.peephole.zero_()
+        for name, parameter in plain.named_parameters():
+            parameter.copy_(getattr(layer, name))
+
+    y_TBH, last = layer(x_TBI, tuple(state))
+    plain_y, plain_last = plain(x_TBI, tuple(state))
+
+    assert torch.equal(plain_y, y_TBH)
+    assert all(map(torch.equal, plain_last, last))
+    names = [name for name, _ in plain.named_parameters()]
+    ours = torch.autograd.grad(y_TBH.sin().sum(), [getattr(layer, name) for name in names])
+    theirs = torch.autograd.grad(plain_y.sin().sum(), list(plain.parameters()))
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("cell", ["peephole_lstm", "cifg_peephole_lstm"])
+def test_each_peephole_counts(cell: str) -> None:
+    """Changing any one of the peepholes changes the outputs."""
+    layer, x_TBI, state = layer_and_inputs(cell, 3, 1)
     before, _ = layer(x_TBI, tuple(state))
 
-    for gate in range(3):
+    for gate in range(len(layer.peephole)):
         with torch.no_grad():
             layer.peephole[gate] += 1
             after, _ = layer(x_TBI, tuple(state))
@@ -103,23 +150,42 @@ def test_each_peephole_counts() -> None:
         assert not torch.allclose(before, after)
 
 
-def test_the_state_handed_in_is_left_alone() -> None:
-    """A layer reads its state and input without writing to them."""
-    layer, x_TBI, state = layer_and_inputs(3, 2)
-    copies = [tensor.clone() for tensor in (x_TBI, *state)]
+@pytest.mark.parametrize("cell", PASSES)
+def test_what_is_handed_in_is_left_alone(cell: str) -> None:
+    """A layer reads its state, input and weights without writing to them."""
+    layer, x_TBI, state = layer_and_inputs(cell, 3, 2)
+    handed = [x_TBI, *state, *layer.parameters()]
+    copies = [tensor.detach().clone() for tensor in handed]
 
-    y_TBH, _ = layer(x_TBI, tuple(state))
-    y_TBH.sum().backward()
+    y_TBH, last = layer(x_TBI, tuple(state))
+    (y_TBH.sum() + sum(part.sum() for part in last)).backward()
 
-    for copy, tensor in zip(copies, (x_TBI, *state), strict=True):
+    for copy, tensor in zip(copies, handed, strict=True):
         assert torch.equal(copy, tensor)
 
 
-def test_half_precision_training_keeps_the_cell_in_float32() -> None:
-    """Under bfloat16 autocast the cell computes in float32, forward and backward."""
-    layer, x_TBI, state = layer_and_inputs(3, 2)
+@pytest.mark.parametrize("cell", PASSES)
+def test_the_last_state_is_a_copy(cell: str) -> None:
+    """Who writes into the state that came out changes neither outputs nor gradients."""
+    layer, x_TBI, state = layer_and_inputs(cell, 3, 2)
+    y_TBH, last = layer(x_TBI, tuple(state))
+    wanted = y_TBH.detach().clone()
+    gradient = torch.autograd.grad(y_TBH.sum(), layer.weight_hh, retain_graph=True)
+
+    for part in last:
+        part.detach().fill_(7.0)
+
+    assert torch.equal(wanted, y_TBH)
+    assert torch.equal(gradient[0], torch.autograd.grad(y_TBH.sum(), layer.weight_hh)[0])
+
+
+@pytest.mark.parametrize("cell", PASSES)
+def test_half_precision_training_keeps_the_cell_in_float32(cell: str) -> None:
+    """Under bfloat16 autocast only products are halved: all that comes out is float32, and near."""
+    layer, x_TBI, state = layer_and_inputs(cell, 3, 2)
     layer, x_TBI, state = layer.float(), x_TBI.float(), tuple(part.float() for part in state)
     wanted, _ = layer(x_TBI, state)
+    exact = torch.autograd.grad(wanted.sum(), list(layer.parameters()))
 
     with torch.autocast("cpu", torch.bfloat16):
         y_TBH, last = layer(x_TBI.bfloat16(), state)
@@ -127,4 +193,7 @@ def test_half_precision_training_keeps_the_cell_in_float32() -> None:
 
     assert {torch.float32} == {tensor.dtype for tensor in (y_TBH, *last)}
     torch.testing.assert_close(y_TBH, wanted, atol=2e-2, rtol=0)
-    assert all(weight.grad.isfinite().all() for weight in layer.parameters())
+    assert not torch.equal(y_TBH, wanted)
+    for weight, gradient in zip(layer.parameters(), exact, strict=True):
+        assert weight.grad.dtype == torch.float32
+        torch.testing.assert_close(weight.grad, gradient, atol=0.15, rtol=0.05)
