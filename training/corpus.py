@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -97,21 +98,48 @@ def side_by_side(ids: Ids, batch: int) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Windows:
-    """Consecutive TBPTT windows over streams: the input ids, and the same one token later."""
+    """Consecutive TBPTT windows over streams: the input ids, and the same one token later.
+
+    With a `seed`, windows differ in length, by a normal distribution about `bptt` with one in
+    twenty about half of that (Merity 2018), anew in each pass, but as many in every pass.
+    """
 
     ids_NB: torch.Tensor
     bptt: int
+    seed: int | None = None
 
     def __len__(self) -> int:
         """How many windows one pass has."""
         return -(-(len(self.ids_NB) - 1) // self.bptt)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The input and target ids of a window, int64 [T, B] each; T is shorter in the last."""
-        start = index * self.bptt
-        end = min(start + self.bptt, len(self.ids_NB) - 1)
+        """The input and target ids of the first pass' window, int64 [T, B] each."""
+        return self.window(index)
+
+    def window(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The input and target ids at a step of all passes, int64 [T, B] each."""
+        epoch, index = divmod(step, len(self))
+        start, end = self._seams(epoch)[index : index + 2]
         return self.ids_NB[start:end], self.ids_NB[start + 1 : end + 1]
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """One pass over all windows, in order."""
+        """The first pass over all windows, in order."""
         return (self[index] for index in range(len(self)))
+
+    def _seams(self, epoch: int) -> list[int]:
+        """Where the windows of a pass begin, and where its last one ends."""
+        end = len(self.ids_NB) - 1
+        if self.seed is None:
+            return [*range(0, end, self.bptt), end]
+        return _varied_seams(end, len(self), self.seed, epoch)
+
+
+@lru_cache(maxsize=4)
+def _varied_seams(end: int, windows: int, seed: int, epoch: int) -> list[int]:
+    """Seams whose distances vary; every window holds a token at least."""
+    chance = np.random.default_rng([seed, epoch])
+    about = np.where(chance.random(windows) < 0.05, 0.5, 1.0)
+    lengths = np.maximum(about + chance.normal(0, 0.1, windows), 0.1)
+    spare = end - windows  # a token each, the rest by length
+    inner = np.arange(1, windows) + np.floor(spare * np.cumsum(lengths)[:-1] / lengths.sum())
+    return [0, *(int(seam) for seam in inner), end]

@@ -10,10 +10,12 @@ import math
 import torch
 from torch import Tensor
 
+from training.averaging import Averager
 from training.config import RunConfig
 from training.corpus import Windows
 from training.errors import DivergedError
 from training.model import LanguageModel, ModelState, detach, forget
+from training.regularize import activation_penalty
 
 
 class Stepper:
@@ -26,26 +28,36 @@ class Stepper:
         self.total_steps = total_steps
         self.optimizer = build_optimizer(model, config)
         self.state: ModelState = model.initial_state(config.batch)
+        self.average = Averager(model, config)
         self.dtype = choose_dtype(config)
 
     def step(self, index: int, ids_TB: Tensor, targets_TB: Tensor) -> float:
         """Learn from one window; its mean loss in nats a token. DivergedError where it is NaN."""
+        rate = learning_rate(self.config, index, self.total_steps)
+        if self.config.vary_bptt:
+            rate *= len(ids_TB) / self.config.bptt
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, index, self.total_steps)
+            group["lr"] = rate
         state = self._partly_forgotten(detach(self.state))
         with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
             hidden_TBH, self.state = self.model(ids_TB, state)
-        loss = self.model.loss(hidden_TBH, targets_TB, self.dtype)
+        dropped_TBH = self.model.drop_output(hidden_TBH)
+        loss = self.model.loss(dropped_TBH, targets_TB, self.dtype, self.config.softmax_samples)
         value = loss.item()
         if not math.isfinite(value):
             raise DivergedError(
                 f"the loss is {value} at step {index}: lower learning_rate or clip; "
                 "the best model so far is kept"
             )
+        if self.config.ar or self.config.tar:
+            loss = loss + activation_penalty(
+                hidden_TBH, dropped_TBH, self.config.ar, self.config.tar
+            )
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step()
+        self.average.update()
         return value
 
     def _partly_forgotten(self, state: ModelState) -> ModelState:
@@ -64,7 +76,9 @@ def mean_loss(model: LanguageModel, windows: Windows) -> float:
     state = model.initial_state(windows.ids_NB.shape[1])
     for ids_TB, targets_TB in windows:
         hidden_TBH, state = model(ids_TB, state)
-        total += model.loss(hidden_TBH, targets_TB, torch.float32).item() * targets_TB.numel()
+        total += (
+            model.loss(hidden_TBH.float(), targets_TB, torch.float32).item() * targets_TB.numel()
+        )
         count += targets_TB.numel()
     model.train(was_training)
     return total / count

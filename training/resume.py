@@ -31,7 +31,8 @@ class Progress:
 
 def save_progress(out: Path, stepper: Stepper, progress: Progress) -> None:
     """Write `last.safetensors`: weights, optimiser, carried state, chance, progress."""
-    save_tensors(out / LAST_FILE, _resumable_tensors(stepper), vars(progress))
+    average = {"average_count": stepper.average.count, "average_losses": stepper.average.losses}
+    save_tensors(out / LAST_FILE, _resumable_tensors(stepper), vars(progress) | average)
 
 
 def _resumable_tensors(stepper: Stepper) -> dict[str, torch.Tensor]:
@@ -39,6 +40,7 @@ def _resumable_tensors(stepper: Stepper) -> dict[str, torch.Tensor]:
     tensors = {f"model.{name}": t for name, t in stepper.model.state_dict().items()}
     for index, slots in stepper.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{slot}": t for slot, t in slots.items() if t is not None}
+    tensors |= {f"average.{name}": t for name, t in stepper.average.mean.items()}
     tensors |= {f"state.{i}": t.clone() for i, t in enumerate(flatten(stepper.state))}
     return tensors | {"random": torch.get_rng_state()}
 
@@ -56,6 +58,9 @@ def restore(out: Path, stepper: Stepper, progress: Progress) -> None:
     stepper.optimizer.load_state_dict(optimizer)
     carried = iter(under["state"][str(i)] for i in range(len(under["state"])))
     stepper.state = tuple(tuple(next(carried) for _ in layer) for layer in stepper.state)
+    stepper.average.mean = under.get("average", {})
+    stepper.average.count = saved.pop("average_count")
+    stepper.average.losses = saved.pop("average_losses")
     torch.set_rng_state(tensors["random"])
     vars(progress).update(saved)
 

@@ -33,7 +33,8 @@ def train(recipe: str, config: RunConfig, data: Path, out: Path, *, resume: bool
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     corpus = load_corpus(data, config.text, config.vocabulary)
-    windows = Windows(side_by_side(corpus.train, config.batch), config.bptt)
+    seed = config.seed if config.vary_bptt else None
+    windows = Windows(side_by_side(corpus.train, config.batch), config.bptt, seed)
     valid = validation_windows(corpus.valid, config)
     stepper = Stepper(LanguageModel(config), config, round(config.epochs * len(windows)) or 1)
     info = RunInfo(recipe, config, corpus.name, corpus.sha256)
@@ -93,10 +94,9 @@ class _Training:
     def _step(self) -> float:
         """Learn from the next window; the running mean of the training loss."""
         progress, stepper = self._progress, self._stepper
-        position = progress.step % len(self._windows)
-        if position == 0:  # a new pass begins, and with it the text
+        if progress.step % len(self._windows) == 0:  # a new pass begins, and with it the text
             stepper.state = stepper.model.initial_state(stepper.config.batch)
-        loss = stepper.step(progress.step, *self._windows[position])
+        loss = stepper.step(progress.step, *self._windows.window(progress.step))
         before = loss if progress.train_loss is None else progress.train_loss
         progress.train_loss = 0.98 * before + 0.02 * loss
         progress.step += 1
@@ -105,19 +105,21 @@ class _Training:
     def _validate(self, log: _Log) -> float:
         """Validate, log, save; the perplexity. DivergedError where it is no number."""
         progress, stepper = self._progress, self._stepper
-        loss = mean_loss(stepper.model, self._valid)
-        if not math.isfinite(loss):
-            raise DivergedError(f"the validation loss is {loss} at step {progress.step}")
-        progress.stale = 0 if loss < progress.best_loss else progress.stale + 1
-        progress.best_loss = min(loss, progress.best_loss)
-        figures = {
-            "step": progress.step,
-            "valid_loss": loss,
-            "valid_perplexity": math.exp(loss),
-        }
-        if progress.stale == 0:
-            best = self._out / checkpoint.BEST_FILE
-            checkpoint.save_tensors(best, stepper.model.state_dict(), figures)
+        with stepper.average.swapped_in():
+            loss = mean_loss(stepper.model, self._valid)
+            if not math.isfinite(loss):
+                raise DivergedError(f"the validation loss is {loss} at step {progress.step}")
+            progress.stale = 0 if loss < progress.best_loss else progress.stale + 1
+            progress.best_loss = min(loss, progress.best_loss)
+            figures = {
+                "step": progress.step,
+                "valid_loss": loss,
+                "valid_perplexity": math.exp(loss),
+            }
+            if progress.stale == 0:
+                best = self._out / checkpoint.BEST_FILE
+                checkpoint.save_tensors(best, stepper.model.state_dict(), figures)
+        stepper.average.validated(loss)
         log.write(
             **figures,
             epoch=round(progress.step / len(self._windows), 4),
