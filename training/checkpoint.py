@@ -26,6 +26,7 @@ from training.model import LanguageModel
 
 RUN_FILE, TOKENIZER_FILE = "run.json", "tokenizer.json"
 BEST_FILE, LAST_FILE, LOG_FILE = "best.safetensors", "last.safetensors", "log.jsonl"
+SPEED_FILE = "speed.jsonl"
 
 
 @dataclass(frozen=True)

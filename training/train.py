@@ -46,9 +46,12 @@ def train(recipe: str, config: RunConfig, data: Path, out: Path, *, resume: bool
     else:
         checkpoint.create_run(out, info, corpus.tokenizer)
     print(_describe(corpus, stepper))
-    with _Log(out / checkpoint.LOG_FILE, keep_until=progress.step) as log:
+    with (
+        _Log(out / checkpoint.LOG_FILE, keep_until=progress.step) as log,
+        _Log(out / checkpoint.SPEED_FILE, keep_until=progress.step) as speed,
+    ):
         try:
-            _Training(stepper, windows, valid, progress, out).run(log)
+            _Training(stepper, windows, valid, progress, out).run(log, speed)
         except KeyboardInterrupt:
             print(f"\nstopped at step {progress.step}")
     if math.isinf(progress.best_loss):
@@ -78,7 +81,7 @@ class _Training:
         self._first_step = progress.step
         self._started_s = time.monotonic()
 
-    def run(self, log: _Log) -> None:
+    def run(self, log: _Log, speed: _Log) -> None:
         progress, total = self._progress, self._stepper.total_steps
         bar = tqdm(total=total, initial=progress.step, unit="step", dynamic_ncols=True)
         with bar:
@@ -88,7 +91,7 @@ class _Training:
                 bar.update()
                 bar.set_postfix_str(shown, refresh=False)
                 if progress.step % self._every == 0 or progress.step == total:
-                    perplexity = self._validate(log)
+                    perplexity = self._validate(log, speed)
                     bar.write(f"step {progress.step}: valid perplexity {perplexity:.2f}")
 
     def _step(self) -> float:
@@ -102,7 +105,7 @@ class _Training:
         progress.step += 1
         return progress.train_loss
 
-    def _validate(self, log: _Log) -> float:
+    def _validate(self, log: _Log, speed: _Log) -> float:
         """Validate, log, save; the perplexity. DivergedError where it is no number."""
         progress, stepper = self._progress, self._stepper
         with stepper.average.swapped_in():
@@ -126,8 +129,8 @@ class _Training:
             train_loss=progress.train_loss,
             learning_rate=stepper.optimizer.param_groups[0]["lr"],
             best=progress.stale == 0,
-            tokens_per_s=round(self._tokens_per_s()),
         )
+        speed.write(step=progress.step, tokens_per_s=round(self._tokens_per_s()))
         # After the log: on resume that is cut back to the checkpoint, but never filled up.
         save_progress(self._out, stepper, progress)
         return math.exp(loss)

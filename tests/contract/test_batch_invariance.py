@@ -21,7 +21,11 @@ BUNDLES += [(cell, NORMALIZED) for cell in CELLS]
 LENGTHS = [9, 1, 4, 12, 1, 1, 7, 30, 2, 12, 5, 1, 3, 8, 1, 6, 11]
 
 
-@pytest.fixture(scope="module", params=BUNDLES, ids=lambda made: "-".join(map(str, (made[0], *made[1].values()))))
+@pytest.fixture(
+    scope="module",
+    params=BUNDLES,
+    ids=lambda made: "-".join(map(str, (made[0], *made[1].values()))),
+)
 def bundle(request: pytest.FixtureRequest, make: Make) -> Bundle:
     """A bundle of each cell in several shapes."""
     cell, sizes = request.param
