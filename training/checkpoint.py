@@ -50,10 +50,17 @@ class Run:
     """Of the best model: `step`, `valid_loss`, `valid_perplexity`."""
 
 
-def create_run(folder: Path, info: RunInfo, tokenizer: Tokenizer) -> None:
-    """Lay out a new run folder; RunError where it holds a run already."""
-    if (folder / RUN_FILE).exists():
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Raise RunError where a new run would overwrite another, or there is none to go on with."""
+    if resume:
+        read_info(folder)
+    elif (folder / RUN_FILE).exists():
         raise RunError(f"{folder} holds a run already: add --resume, or choose another --out")
+
+
+def create_run(folder: Path, info: RunInfo, tokenizer: Tokenizer) -> None:
+    """Lay out a new run in its folder, the description last; RunError where it cannot be."""
+    check_folder(folder, resume=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -6,9 +6,10 @@ Must not know: the model, the optimiser.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from models.text import Tokenizer
 from training.errors import CorpusError
 
 Ids = NDArray[np.int32]
+
+_LINES_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
@@ -35,55 +38,121 @@ class Corpus:
     """Of `train.txt`, so that a model card can say what it was trained on."""
 
 
-def load_corpus(folder: Path, mode: Mode, vocabulary: int) -> Corpus:
-    """Read `train.txt` and `valid.txt` of a folder; CorpusError says what is missing or wrong."""
+def load_corpus(folder: Path, mode: Mode, vocabulary: int, tokens: Path | None = None) -> Corpus:
+    """Read `train.txt` and `valid.txt` of a folder, and make the tokenizer from the first.
+
+    Texts are read line by line. With `tokens`, a folder, the ids are written to files there and
+    stay on disk, so that a corpus may be larger than memory.
+    Raises CorpusError, which says what is missing or wrong.
+    """
     if not folder.is_dir():
         raise CorpusError(f"{folder} is not a folder")
-    train_lines = read_lines(folder / "train.txt")
-    valid_lines = read_lines(folder / "valid.txt")
+    train, valid = folder / "train.txt", folder / "valid.txt"
     try:
-        tokenizer = Tokenizer.train(train_lines, vocabulary, mode)
+        tokenizer = Tokenizer.train(iter_lines(train), vocabulary, mode)
     except VocabularyError as error:
-        raise CorpusError(f"{folder / 'train.txt'}: {error}") from error
+        raise CorpusError(f"{train}: {error}") from error
+    for _ in iter_lines(valid):  # whatever is wrong is found before anything is written
+        pass
+    with train.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Corpus(
         tokenizer=tokenizer,
-        train=encode_stream(tokenizer, train_lines),
-        valid=encode_stream(tokenizer, valid_lines),
+        train=_encode(tokenizer, train, tokens),
+        valid=_encode(tokenizer, valid, tokens),
         name=folder.resolve().name,
-        sha256=hashlib.sha256((folder / "train.txt").read_bytes()).hexdigest(),
+        sha256=sha256,
     )
 
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 text file, without their line breaks; CorpusError where unusable."""
+    return list(iter_lines(path))
+
+
+def iter_lines(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 text file one by one, without their line breaks.
+
+    Raises CorpusError where the file is missing, empty, not UTF-8, or has a NUL; the last three
+    when the reading comes there.
+    """
+    blank = True
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if "\0" in line:
+                    raise CorpusError(f"{path}: line {number} has a NUL")
+                blank = blank and not line.strip()
+                yield line.removesuffix("\n")
     except FileNotFoundError:
         raise CorpusError(f"there is no {path.name} in {path.parent}") from None
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise CorpusError(f"{path}: line {line} is not UTF-8") from error
+        raise CorpusError(f"{path}: line {_broken_line(path)} is not UTF-8") from error
     except OSError as error:
         raise CorpusError(f"{path}: {error.strerror}") from error
-    if not text.strip():
+    if blank:
         raise CorpusError(f"{path} is empty")
-    if "\0" in text:
-        raise CorpusError(f"{path}: line {text[: text.index(chr(0))].count(chr(10)) + 1} has a NUL")
-    return text.removesuffix("\n").split("\n")
 
 
-def encode_stream(tokenizer: Tokenizer, lines: list[str]) -> Ids:
+def _broken_line(path: Path) -> int:
+    """The first line that is not UTF-8: decoding reads ahead, so it is looked up."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    raise AssertionError(f"{path} changed while it was read")
+
+
+def encode_stream(tokenizer: Tokenizer, lines: Iterable[str]) -> Ids:
     """The ids of all lines in one row, a line-break token after each line."""
-    ids: list[int] = []
-    for line_ids in tokenizer.encode_lines(lines):
-        ids += line_ids
-        ids.append(tokenizer.newline_id)
-    return np.asarray(ids, dtype=np.int32)
+    return np.concatenate([*_encode_blocks(tokenizer, lines), np.zeros(0, np.int32)])
+
+
+def token_file(folder: Path, split: str) -> Path:
+    """Where the ids of a split lie on disk: raw 32-bit integers."""
+    return folder / f"{split}.ids"
+
+
+def open_tokens(path: Path) -> Ids:
+    """The ids of a token file, which stay on disk until they are looked at."""
+    return np.memmap(path, np.int32, mode="c")  # what torch takes without a warning
+
+
+def _encode(tokenizer: Tokenizer, text: Path, folder: Path | None) -> Ids:
+    if folder is None:
+        return encode_stream(tokenizer, iter_lines(text))
+    folder.mkdir(parents=True, exist_ok=True)
+    target = token_file(folder, text.stem)
+    unfinished = target.with_suffix(".part")
+    with unfinished.open("wb") as file:
+        for block in _encode_blocks(tokenizer, iter_lines(text)):
+            file.write(block.tobytes())
+    unfinished.replace(target)
+    return open_tokens(target)
+
+
+def _encode_blocks(tokenizer: Tokenizer, lines: Iterable[str]) -> Iterator[Ids]:
+    """The ids of some thousand lines at a time."""
+    for block in _blocks(lines):
+        ids: list[int] = []
+        for line_ids in tokenizer.encode_lines(block):
+            ids += line_ids
+            ids.append(tokenizer.newline_id)
+        yield np.asarray(ids, dtype=np.int32)
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(lines)
+    while block := list(islice(rest, _LINES_AT_ONCE)):
+        yield block
 
 
 def side_by_side(ids: Ids, batch: int) -> torch.Tensor:
-    """Cut a row of ids into `batch` streams; int64 [N, B], the ids that fill no stream dropped.
+    """Cut a row of ids into `batch` streams; int32 [N, B], the ids that fill no stream dropped.
 
+    It is a view: nothing is read before it is looked at.
     Raises CorpusError where a stream would hold fewer than two tokens.
     """
     length = len(ids) // batch
@@ -92,8 +161,7 @@ def side_by_side(ids: Ids, batch: int) -> torch.Tensor:
             f"the text has {len(ids)} tokens, too few for {batch} streams of at least 2: "
             "give more text, or lower batch"
         )
-    ids_BN = ids[: length * batch].reshape(batch, length)
-    return torch.from_numpy(np.ascontiguousarray(ids_BN.T).astype(np.int64))
+    return torch.from_numpy(ids[: length * batch]).view(batch, length).t()
 
 
 @dataclass(frozen=True)
@@ -120,7 +188,7 @@ class Windows:
         """The input and target ids at a step of all passes, int64 [T, B] each."""
         epoch, index = divmod(step, len(self))
         start, end = self._seams(epoch)[index : index + 2]
-        return self.ids_NB[start:end], self.ids_NB[start + 1 : end + 1]
+        return self.ids_NB[start:end].long(), self.ids_NB[start + 1 : end + 1].long()
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The first pass over all windows, in order."""

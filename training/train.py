@@ -9,7 +9,7 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import torch
 from tqdm import tqdm
@@ -17,9 +17,18 @@ from tqdm import tqdm
 from training import checkpoint
 from training.checkpoint import RunInfo
 from training.config import RunConfig
-from training.corpus import Corpus, Ids, Windows, load_corpus, side_by_side
+from training.corpus import (
+    Corpus,
+    Ids,
+    Windows,
+    load_corpus,
+    open_tokens,
+    side_by_side,
+    token_file,
+)
+from training.distributed import Ranks, joined
 from training.errors import DivergedError, RunError
-from training.loop import Stepper, mean_loss
+from training.loop import ALONE, Stepper, mean_loss
 from training.model import LanguageModel
 from training.resume import Progress, check_same_run, restore, save_progress
 
@@ -29,26 +38,33 @@ def train(recipe: str, config: RunConfig, data: Path, out: Path, *, resume: bool
 
     Ctrl-C ends the run cleanly, the best model kept. Raises CorpusError, RunError, DivergedError.
     """
+    with joined() as ranks:
+        return _train(recipe, config, data, out, ranks, resume=resume)
+
+
+def _train(
+    recipe: str, config: RunConfig, data: Path, out: Path, ranks: Ranks, *, resume: bool
+) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
+    own = ranks.share(config.batch)
+    corpus = _load_corpus(recipe, config, data, out, ranks, resume=resume)
     torch.manual_seed(config.seed)
-    corpus = load_corpus(data, config.text, config.vocabulary)
+    model = LanguageModel(config)
+    if not ranks.first:  # one start for all weights, and chances of one's own from there on
+        torch.manual_seed(config.seed + ranks.rank)
     seed = config.seed if config.vary_bptt else None
-    windows = Windows(side_by_side(corpus.train, config.batch), config.bptt, seed)
-    valid = validation_windows(corpus.valid, config)
-    stepper = Stepper(LanguageModel(config), config, round(config.epochs * len(windows)) or 1)
-    info = RunInfo(recipe, config, corpus.name, corpus.sha256)
+    windows = Windows(side_by_side(corpus.train, config.batch)[:, own], config.bptt, seed)
+    valid = validation_windows(corpus.valid, config, ranks)
+    stepper = Stepper(model, config, round(config.epochs * len(windows)) or 1, ranks)
     progress = Progress()
-    if resume:
-        check_same_run(out, info)
-        if (out / checkpoint.LAST_FILE).exists():
-            restore(out, stepper, progress)
-    else:
-        checkpoint.create_run(out, info, corpus.tokenizer)
-    print(_describe(corpus, stepper))
+    if resume and (out / checkpoint.LAST_FILE).exists():
+        restore(out, stepper, progress)
+    if ranks.first:
+        print(_describe(corpus, stepper))
     with (
-        _Log(out / checkpoint.LOG_FILE, keep_until=progress.step) as log,
-        _Log(out / checkpoint.SPEED_FILE, keep_until=progress.step) as speed,
+        _Log(out / checkpoint.LOG_FILE, progress.step, ranks) as log,
+        _Log(out / checkpoint.SPEED_FILE, progress.step, ranks) as speed,
     ):
         try:
             _Training(stepper, windows, valid, progress, out).run(log, speed)
@@ -56,14 +72,44 @@ def train(recipe: str, config: RunConfig, data: Path, out: Path, *, resume: bool
             print(f"\nstopped at step {progress.step}")
     if math.isinf(progress.best_loss):
         raise RunError("stopped before the first validation: nothing was saved")
-    print(f"best: valid perplexity {math.exp(progress.best_loss):.2f}, in {out}")
+    if ranks.first:
+        print(f"best: valid perplexity {math.exp(progress.best_loss):.2f}, in {out}")
     return out
 
 
-def validation_windows(ids: Ids, config: RunConfig) -> Windows:
-    """Windows over a validation text: as many streams as give each some length."""
+def _load_corpus(
+    recipe: str, config: RunConfig, data: Path, out: Path, ranks: Ranks, *, resume: bool
+) -> Corpus:
+    """The corpus, its ids in files of the run's folder; the first process makes them for all."""
+    if ranks.first:
+        checkpoint.check_folder(out, resume=resume)
+        try:
+            corpus = load_corpus(data, config.text, config.vocabulary, out)
+        except OSError as error:
+            raise RunError(f"{out}: {error.strerror}") from error
+        info = RunInfo(recipe, config, corpus.name, corpus.sha256)
+        if resume:
+            check_same_run(out, info)
+        else:
+            checkpoint.create_run(out, info, corpus.tokenizer)
+    ranks.wait()
+    if not ranks.first:
+        info, tokenizer = checkpoint.read_info(out), checkpoint.read_tokenizer(out)
+        train, valid = (open_tokens(token_file(out, split)) for split in ("train", "valid"))
+        corpus = Corpus(tokenizer, train, valid, info.corpus_name, info.corpus_sha256)
+    return corpus
+
+
+def validation_windows(ids: Ids, config: RunConfig, ranks: Ranks = ALONE) -> Windows:
+    """Windows over a validation text: as many streams as give each some length.
+
+    Each process has its share of them, or all where they cannot be shared evenly.
+    """
     batch = max(1, min(config.batch, len(ids) // (4 * config.bptt)))
-    return Windows(side_by_side(ids, batch), config.bptt)
+    batch = max(1, batch // ranks.world) * ranks.world if batch >= ranks.world else batch
+    ids_NB = side_by_side(ids, batch)
+    own = ranks.share(batch) if batch >= ranks.world else slice(None)
+    return Windows(ids_NB[:, own], config.bptt)
 
 
 class _Training:
@@ -83,7 +129,13 @@ class _Training:
 
     def run(self, log: _Log, speed: _Log) -> None:
         progress, total = self._progress, self._stepper.total_steps
-        bar = tqdm(total=total, initial=progress.step, unit="step", dynamic_ncols=True)
+        bar = tqdm(
+            total=total,
+            initial=progress.step,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not self._stepper.ranks.first,
+        )
         with bar:
             while progress.step < total and progress.stale < self._stepper.config.patience:
                 train_loss = self._step()
@@ -92,13 +144,14 @@ class _Training:
                 bar.set_postfix_str(shown, refresh=False)
                 if progress.step % self._every == 0 or progress.step == total:
                     perplexity = self._validate(log, speed)
-                    bar.write(f"step {progress.step}: valid perplexity {perplexity:.2f}")
+                    if self._stepper.ranks.first:
+                        bar.write(f"step {progress.step}: valid perplexity {perplexity:.2f}")
 
     def _step(self) -> float:
         """Learn from the next window; the running mean of the training loss."""
         progress, stepper = self._progress, self._stepper
         if progress.step % len(self._windows) == 0:  # a new pass begins, and with it the text
-            stepper.state = stepper.model.initial_state(stepper.config.batch)
+            stepper.state = stepper.model.initial_state(len(stepper.state[0][0]))
         loss = stepper.step(progress.step, *self._windows.window(progress.step))
         before = loss if progress.train_loss is None else progress.train_loss
         progress.train_loss = 0.98 * before + 0.02 * loss
@@ -109,7 +162,7 @@ class _Training:
         """Validate, log, save; the perplexity. DivergedError where it is no number."""
         progress, stepper = self._progress, self._stepper
         with stepper.average.swapped_in():
-            loss = mean_loss(stepper.model, self._valid)
+            loss = mean_loss(stepper.model, self._valid, stepper.ranks)
             if not math.isfinite(loss):
                 raise DivergedError(f"the validation loss is {loss} at step {progress.step}")
             progress.stale = 0 if loss < progress.best_loss else progress.stale + 1
@@ -119,7 +172,7 @@ class _Training:
                 "valid_loss": loss,
                 "valid_perplexity": math.exp(loss),
             }
-            if progress.stale == 0:
+            if progress.stale == 0 and stepper.ranks.first:
                 best = self._out / checkpoint.BEST_FILE
                 checkpoint.save_tensors(best, stepper.model.state_dict(), figures)
         stepper.average.validated(loss)
@@ -160,9 +213,15 @@ def _step_of(line: str) -> float:
 
 
 class _Log:
-    """The run's JSONL log: a line a validation, cut back to the checkpoint on resume."""
+    """One of the run's JSONL logs: a line a validation, cut back to the checkpoint on resume.
 
-    def __init__(self, path: Path, keep_until: int) -> None:
+    Only the first process writes it.
+    """
+
+    def __init__(self, path: Path, keep_until: int, ranks: Ranks) -> None:
+        self._file: IO[str] | None = None
+        if not ranks.first:
+            return
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in lines if _step_of(line) <= keep_until]
         checkpoint.write_whole(path, "".join(f"{line}\n" for line in kept).encode())
@@ -172,9 +231,11 @@ class _Log:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def write(self, **values: Any) -> None:
         """Append one line and hand it to the operating system at once."""
-        self._file.write(json.dumps(values) + "\n")
-        self._file.flush()
+        if self._file is not None:
+            self._file.write(json.dumps(values) + "\n")
+            self._file.flush()
