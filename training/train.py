@@ -30,6 +30,7 @@ from training.distributed import Ranks, joined
 from training.errors import DivergedError, RunError
 from training.loop import ALONE, Stepper, mean_loss
 from training.model import LanguageModel
+from training.report import write_report
 from training.resume import Progress, check_same_run, restore, save_progress
 
 
@@ -73,6 +74,7 @@ def _train(
     if math.isinf(progress.best_loss):
         raise RunError("stopped before the first validation: nothing was saved")
     if ranks.first:
+        write_report(out, recipe, config.model_dump())
         print(f"best: valid perplexity {math.exp(progress.best_loss):.2f}, in {out}")
     return out
 
