@@ -44,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a model on a corpus folder")
     train.add_argument("recipe", help=f"{', '.join(recipe_names())}, or a path to a .toml file")
-    train.add_argument("--data", type=Path, required=True, help="folder with train.txt, valid.txt")
+    train.add_argument("--data", type=Path, required=True,
+                       help="a folder of texts, a text file, or a .jsonl file")  # fmt: skip
+    train.add_argument("--field", help="where the records of a .jsonl file hold their text")
     train.add_argument("--out", type=Path, required=True, help="the run folder to write")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     train.add_argument("--resume", action="store_true", help="go on where the run was stopped")
@@ -144,7 +146,7 @@ def _train(parsed: argparse.Namespace) -> None:
 
     config = load_recipe(parsed.recipe, parsed.overrides)
     recipe = Path(parsed.recipe).stem
-    train(recipe, config, parsed.data, parsed.out, resume=parsed.resume)
+    train(recipe, config, parsed.data, parsed.out, resume=parsed.resume, field=parsed.field)
 
 
 def _evaluate(parsed: argparse.Namespace) -> None:
@@ -200,7 +202,7 @@ def _export(parsed: argparse.Namespace) -> None:
 
 
 def _read_text(path: Path) -> str:
-    from training.corpus import read_lines
+    from training.texts import read_lines
 
     return "\n".join(read_lines(path)) + "\n"
 

@@ -1,11 +1,10 @@
-"""A corpus: text files -> token ids -> windows for stateful truncated BPTT.
+"""A corpus: texts -> token ids -> windows for stateful truncated BPTT.
 
 Must not know: the model, the optimiser.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +19,7 @@ from models.errors import VocabularyError
 from models.pipelines import Mode
 from models.text import Tokenizer
 from training.errors import CorpusError
+from training.texts import find_texts
 
 Ids = NDArray[np.int32]
 
@@ -35,74 +35,38 @@ class Corpus:
     valid: Ids
     name: str
     sha256: str
-    """Of `train.txt`, so that a model card can say what it was trained on."""
+    """Of the training text, so that a model card can say what it was trained on."""
 
 
-def load_corpus(folder: Path, mode: Mode, vocabulary: int, tokens: Path | None = None) -> Corpus:
-    """Read `train.txt` and `valid.txt` of a folder, and make the tokenizer from the first.
+def load_corpus(
+    place: Path,
+    mode: Mode,
+    vocabulary: int,
+    *,
+    field: str | None = None,
+    tokens: Path | None = None,
+) -> Corpus:
+    """Find the texts at a place, make the tokenizer from the training text, and read their ids.
 
-    Texts are read line by line. With `tokens`, a folder, the ids are written to files there and
-    stay on disk, so that a corpus may be larger than memory.
+    Texts are read line by line; where they may lie is told in `training.texts`. With `tokens`, a
+    folder, the ids are written to files there and stay on disk, so that a corpus may be larger
+    than memory.
     Raises CorpusError, which says what is missing or wrong.
     """
-    if not folder.is_dir():
-        raise CorpusError(f"{folder} is not a folder")
-    train, valid = folder / "train.txt", folder / "valid.txt"
+    texts = find_texts(place, field)
     try:
-        tokenizer = Tokenizer.train(iter_lines(train), vocabulary, mode)
+        tokenizer = Tokenizer.train(texts.train(), vocabulary, mode)
     except VocabularyError as error:
-        raise CorpusError(f"{train}: {error}") from error
-    for _ in iter_lines(valid):  # whatever is wrong is found before anything is written
+        raise CorpusError(f"{texts.name}: {error}") from error
+    for _ in texts.valid():  # whatever is wrong is found before anything is written
         pass
-    with train.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Corpus(
         tokenizer=tokenizer,
-        train=_encode(tokenizer, train, tokens),
-        valid=_encode(tokenizer, valid, tokens),
-        name=folder.resolve().name,
-        sha256=sha256,
+        train=_encode(tokenizer, texts.train(), "train", tokens),
+        valid=_encode(tokenizer, texts.valid(), "valid", tokens),
+        name=texts.name,
+        sha256=texts.sha256(),
     )
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 text file, without their line breaks; CorpusError where unusable."""
-    return list(iter_lines(path))
-
-
-def iter_lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 text file one by one, without their line breaks.
-
-    Raises CorpusError where the file is missing, empty, not UTF-8, or has a NUL; the last three
-    when the reading comes there.
-    """
-    blank = True
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if "\0" in line:
-                    raise CorpusError(f"{path}: line {number} has a NUL")
-                blank = blank and not line.strip()
-                yield line.removesuffix("\n")
-    except FileNotFoundError:
-        raise CorpusError(f"there is no {path.name} in {path.parent}") from None
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: line {_broken_line(path)} is not UTF-8") from error
-    except OSError as error:
-        raise CorpusError(f"{path}: {error.strerror}") from error
-    if blank:
-        raise CorpusError(f"{path} is empty")
-
-
-def _broken_line(path: Path) -> int:
-    """The first line that is not UTF-8: decoding reads ahead, so it is looked up."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                return number
-    raise AssertionError(f"{path} changed while it was read")
 
 
 def encode_stream(tokenizer: Tokenizer, lines: Iterable[str]) -> Ids:
@@ -120,14 +84,14 @@ def open_tokens(path: Path) -> Ids:
     return np.memmap(path, np.int32, mode="c")  # what torch takes without a warning
 
 
-def _encode(tokenizer: Tokenizer, text: Path, folder: Path | None) -> Ids:
+def _encode(tokenizer: Tokenizer, lines: Iterable[str], split: str, folder: Path | None) -> Ids:
     if folder is None:
-        return encode_stream(tokenizer, iter_lines(text))
+        return encode_stream(tokenizer, lines)
     folder.mkdir(parents=True, exist_ok=True)
-    target = token_file(folder, text.stem)
+    target = token_file(folder, split)
     unfinished = target.with_suffix(".part")
     with unfinished.open("wb") as file:
-        for block in _encode_blocks(tokenizer, iter_lines(text)):
+        for block in _encode_blocks(tokenizer, lines):
             file.write(block.tobytes())
     unfinished.replace(target)
     return open_tokens(target)

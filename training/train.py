@@ -34,22 +34,32 @@ from training.report import write_report
 from training.resume import Progress, check_same_run, restore, save_progress
 
 
-def train(recipe: str, config: RunConfig, data: Path, out: Path, *, resume: bool = False) -> Path:
-    """Train a model on a corpus folder and keep the best one in the run folder `out`.
+def train(
+    recipe: str,
+    config: RunConfig,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    field: str | None = None,
+) -> Path:
+    """Train a model on a corpus and keep the best one in the run folder `out`.
+
+    `field` names where the records of a JSONL corpus hold their text.
 
     Ctrl-C ends the run cleanly, the best model kept. Raises CorpusError, RunError, DivergedError.
     """
     with joined() as ranks:
-        return _train(recipe, config, data, out, ranks, resume=resume)
+        corpus = _load_corpus(recipe, config, data, out, ranks, resume=resume, field=field)
+        return _train(recipe, config, corpus, out, ranks, resume=resume)
 
 
 def _train(
-    recipe: str, config: RunConfig, data: Path, out: Path, ranks: Ranks, *, resume: bool
+    recipe: str, config: RunConfig, corpus: Corpus, out: Path, ranks: Ranks, *, resume: bool
 ) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
     own = ranks.share(config.batch)
-    corpus = _load_corpus(recipe, config, data, out, ranks, resume=resume)
     torch.manual_seed(config.seed)
     model = LanguageModel(config)
     if not ranks.first:  # one start for all weights, and chances of one's own from there on
@@ -80,13 +90,21 @@ def _train(
 
 
 def _load_corpus(
-    recipe: str, config: RunConfig, data: Path, out: Path, ranks: Ranks, *, resume: bool
+    recipe: str,
+    config: RunConfig,
+    data: Path,
+    out: Path,
+    ranks: Ranks,
+    *,
+    resume: bool,
+    field: str | None,
 ) -> Corpus:
     """The corpus, its ids in files of the run's folder; the first process makes them for all."""
+    ranks.share(config.batch)  # before any work
     if ranks.first:
         checkpoint.check_folder(out, resume=resume)
         try:
-            corpus = load_corpus(data, config.text, config.vocabulary, out)
+            corpus = load_corpus(data, config.text, config.vocabulary, field=field, tokens=out)
         except OSError as error:
             raise RunError(f"{out}: {error.strerror}") from error
         info = RunInfo(recipe, config, corpus.name, corpus.sha256)
