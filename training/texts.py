@@ -172,11 +172,12 @@ def _split(name: str, whole: Lines) -> Texts:
 
 
 def _documents(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Lines up to a blank one that it holds, or up to the longest a document may be."""
+    """Lines up to a blank one behind them, or up to the longest a document may be."""
     document: list[str] = []
     for line in lines:
         document.append(line)
-        if not line.strip() or len(document) == _LONGEST_DOCUMENT:
+        ends = not line.strip() and any(before.strip() for before in document)
+        if ends or len(document) == _LONGEST_DOCUMENT:
             yield document
             document = []
     if document:

@@ -58,7 +58,7 @@ def test_a_missing_training_text_is_named(folder: Path) -> None:
 
 def test_a_missing_place_is_named(tmp_path: Path) -> None:
     """A path where nothing is, is refused."""
-    with pytest.raises(CorpusError, match="there is no folder or file .*missing"):
+    with pytest.raises(CorpusError, match=r"there is no folder or file .*missing"):
         load_corpus(tmp_path / "missing", "natural", 5)
 
 

@@ -76,8 +76,8 @@ def test_a_text_without_blank_lines_is_split_too(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text("".join(f"line {n}\n" for n in range(6000)))
     texts = find_texts(tmp_path / "log.txt")
 
-    assert 400 == len(list(texts.valid()))
-    assert 5600 == len(list(texts.train()))
+    assert 200 == len(list(texts.valid()))
+    assert 5800 == len(list(texts.train()))
 
 
 @pytest.mark.parametrize(
