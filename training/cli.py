@@ -10,10 +10,8 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from models import bundle
 from models.errors import BundleError
 from training.config import CELLS, check_model_config, load_recipe, recipe_names
 from training.errors import ConfigError, TrainingError
@@ -55,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="measure a run or a bundle on a text")
     evaluate.add_argument("model", type=Path, help="a run folder or a bundle folder")
     evaluate.add_argument("--data", type=Path, help="a UTF-8 text file to measure it on")
+    evaluate.add_argument("--baseline", action="store_true",
+                          help="compare an n-gram model of the train.txt beside it")  # fmt: skip
+    evaluate.add_argument("--cache", type=_positive, default=0, metavar="WORDS",
+                          help="add a cache, tuned on the valid.txt beside it")  # fmt: skip
     evaluate.add_argument("--gates", metavar="TEXT", help="show what every gate does at each word")
     evaluate.add_argument("--out", type=Path, default=Path("gates.png"), metavar="PNG",
                           help="the heat map of --gates (default: %(default)s)")  # fmt: skip
@@ -170,20 +172,11 @@ def _show_gates(parsed: argparse.Namespace) -> None:
 
 
 def _measure(parsed: argparse.Namespace) -> None:
-    from training.checkpoint import load_run
-    from training.evaluate import evaluate
-    from training.scorer import OnnxScorer, Scorer, TorchScorer
+    from training.comparison import Wanted, compare, open_subject
 
-    text = _read_text(parsed.data)
-    scorer: Scorer
-    if (parsed.model / bundle.MANIFEST_FILE).exists():
-        loaded = bundle.load(parsed.model)
-        scorer, tokenizer = OnnxScorer(*loaded.graphs()), loaded.tokenizer
-    else:
-        run = load_run(parsed.model)
-        scorer, tokenizer = TorchScorer(run.model), run.tokenizer
-    result = evaluate(scorer, tokenizer, text)
-    print(json.dumps(asdict(result), indent=1) if parsed.json else result.table())
+    wanted = Wanted(baseline=parsed.baseline, cache_size=parsed.cache)
+    result = compare(open_subject(parsed.model), parsed.data, wanted)
+    print(json.dumps(result.as_json(), indent=1) if parsed.json else result.table())
 
 
 def _export(parsed: argparse.Namespace) -> None:
