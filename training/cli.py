@@ -76,6 +76,19 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--triton", action="store_true", help="also write Triton's config.pbtxt")
     export.set_defaults(run=_export)
 
+    data = commands.add_parser("data", help="look at a corpus, or fetch a public one")
+    doings = data.add_subparsers(required=True, metavar="WHAT")
+    report = doings.add_parser("report", help="what the tokenizer makes of a text")
+    report.add_argument("place", type=Path, help="a folder of texts, a text file, a .jsonl file")
+    report.add_argument("--field", help="where the records of a .jsonl file hold their text")
+    report.add_argument("--text", choices=("natural", "pretokenised"), default="natural")
+    report.set_defaults(run=_report_data)
+    fetch = doings.add_parser("fetch", help="fetch a public corpus; again to go on")
+    fetch.add_argument("name", help="wikitext-2")
+    fetch.add_argument("--to", type=Path, required=True, help="the corpus folder to write")
+    fetch.add_argument("--from", dest="source", metavar="URL", help="another place that has it")
+    fetch.set_defaults(run=_fetch_data)
+
     study = commands.add_parser("study", help="run one of the field's claims as an experiment")
     study.add_argument("name", metavar="NAME", help="speed, gradients, ..; see studies/README.md")
     study.add_argument("--out", type=Path, help="folder for table, figure and report")
@@ -177,6 +190,21 @@ def _measure(parsed: argparse.Namespace) -> None:
     wanted = Wanted(baseline=parsed.baseline, cache_size=parsed.cache)
     result = compare(open_subject(parsed.model), parsed.data, wanted)
     print(json.dumps(result.as_json(), indent=1) if parsed.json else result.table())
+
+
+def _report_data(parsed: argparse.Namespace) -> None:
+    from training.survey import survey
+    from training.texts import find_texts
+
+    print(survey(find_texts(parsed.place, parsed.field), parsed.text).report())
+
+
+def _fetch_data(parsed: argparse.Namespace) -> None:
+    from training.fetch import fetch, find_dataset
+
+    dataset = find_dataset(parsed.name)
+    fetch(dataset, parsed.to, parsed.source)
+    print(f"{parsed.name} is in {parsed.to} ({dataset.licence})")
 
 
 def _export(parsed: argparse.Namespace) -> None:
