@@ -134,7 +134,10 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment either the old or the new one is there, whole."""
+    """Write a file so that at any moment either the old or the new one is there, whole.
+
+    Raises RunError where it cannot be written, as on a full disk; the old one is kept.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -142,5 +145,8 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        kept = "; the one before is kept" if path.exists() else ""
+        raise RunError(f"{path} cannot be written: {error.strerror}{kept}") from error
     finally:
         temporary.unlink(missing_ok=True)
