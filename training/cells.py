@@ -19,6 +19,7 @@ from models.cells import CELLS, CellKind
 from training.config import Cell, Normalization, Start
 from training.normalization import InputBatchNorm, LayerNorms
 from training.passes import GruPass, LstmPass
+from training.regularize import drop_weights
 
 State = tuple[Tensor, ...]
 """What one layer carries from token to token: (h_BH,) or (h_BH, c_BH)."""
@@ -55,10 +56,13 @@ class Layer(nn.Module):
         hidden: int,
         normalization: Normalization = "none",
         start: Start = "uniform",
+        weight_drop: float = 0.0,
     ) -> None:
         """Start as torch does, uniform in +-1/sqrt(H), but with gates that keep the memory."""
         super().__init__()
         self.cell: Cell = cell
+        self.weight_drop = weight_drop
+        """Share of the recurrent weights that is dropped for each window in training."""
         self.kind: CellKind = CELLS[cell]
         rows = len(self.kind.gates) * hidden
         self.weight_ih = nn.Parameter(torch.empty(rows, inputs))
@@ -97,6 +101,8 @@ class Layer(nn.Module):
     def forward(self, x_TBI: Tensor, state: State) -> tuple[Tensor, State]:
         """Run over T tokens; y [T, B, H] and the state after the last."""
         weights = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, self.peephole)
+        if self.training and self.weight_drop:
+            weights = weights._replace(R=drop_weights(weights.R, self.weight_drop))
         if isinstance(self.norm, LayerNorms):
             return self.norm.run(x_TBI, state, *weights)
         if isinstance(self.norm, InputBatchNorm):
@@ -207,6 +213,7 @@ def build_layer(
     *,
     normalization: Normalization = "none",
     start: Start = "uniform",
+    weight_drop: float = 0.0,
 ) -> Layer:
     """A fresh layer of the named cell, from `inputs` to `hidden` features."""
-    return Layer(cell, inputs, hidden, normalization, start)
+    return Layer(cell, inputs, hidden, normalization, start, weight_drop)

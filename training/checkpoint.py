@@ -26,6 +26,7 @@ from training.model import LanguageModel
 
 RUN_FILE, TOKENIZER_FILE = "run.json", "tokenizer.json"
 BEST_FILE, LAST_FILE, LOG_FILE = "best.safetensors", "last.safetensors", "log.jsonl"
+SPEED_FILE = "speed.jsonl"
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,17 @@ class Run:
     """Of the best model: `step`, `valid_loss`, `valid_perplexity`."""
 
 
-def create_run(folder: Path, info: RunInfo, tokenizer: Tokenizer) -> None:
-    """Lay out a new run folder; RunError where it holds a run already."""
-    if (folder / RUN_FILE).exists():
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Raise RunError where a new run would overwrite another, or there is none to go on with."""
+    if resume:
+        read_info(folder)
+    elif (folder / RUN_FILE).exists():
         raise RunError(f"{folder} holds a run already: add --resume, or choose another --out")
+
+
+def create_run(folder: Path, info: RunInfo, tokenizer: Tokenizer) -> None:
+    """Lay out a new run in its folder, the description last; RunError where it cannot be."""
+    check_folder(folder, resume=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -126,7 +134,10 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment either the old or the new one is there, whole."""
+    """Write a file so that at any moment either the old or the new one is there, whole.
+
+    Raises RunError where it cannot be written, as on a full disk; the old one is kept.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -134,5 +145,8 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        kept = "; the one before is kept" if path.exists() else ""
+        raise RunError(f"{path} cannot be written: {error.strerror}{kept}") from error
     finally:
         temporary.unlink(missing_ok=True)

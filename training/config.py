@@ -52,8 +52,17 @@ class ModelConfig(BaseModel):
     tied: bool = True
     """Whether the head shares the embedding, reached through a projection (Press & Wolf 2017)."""
     dropout_embedding: Rate = 0.0
+    """Of the embedding's features."""
     dropout_layers: Rate = 0.0
+    """Between recurrent layers."""
     dropout_output: Rate = 0.0
+    """Behind the last one."""
+    dropout_mask: Literal["token", "window"] = "token"
+    """Whether those three draw a mask for every token, or one for the whole window (Gal 2016)."""
+    dropout_words: Rate = 0.0
+    """Share of the words whose embedding is zero for a whole window (Gal 2016)."""
+    dropout_weights: Rate = 0.0
+    """Of the recurrent weights, for a whole window (DropConnect; Merity 2018)."""
 
     @model_validator(mode="after")
     def _check_start(self) -> Self:
@@ -71,6 +80,9 @@ class RunConfig(ModelConfig):
     """Streams trained side by side."""
     bptt: Count = 35
     """Tokens a truncated back-propagation window spans (Williams & Peng 1990)."""
+    vary_bptt: bool = False
+    """Let windows differ in length about `bptt`, anew each epoch, so that their seams move; the
+    learning rate goes with the length (Merity 2018)."""
     forget: Rate = 0.0
     """Chance that a stream's carried state is zeroed at a window, so that the model also learns
     to start from nothing, as a new session does."""
@@ -82,6 +94,19 @@ class RunConfig(ModelConfig):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient of all weights together (Pascanu 2013)."""
+    ar: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the penalty on large hidden vectors (activation regularisation, Merity 2017)."""
+    tar: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the penalty on their change from token to token (temporal AR)."""
+    average: Literal["none", "ema", "nt_asgd"] = "none"
+    """Average of the weights that is validated and kept instead of the last ones."""
+    average_decay: Annotated[float, Field(gt=0, lt=1)] = 0.999
+    """Of `ema`: how much of the average stays at each step."""
+    average_patience: Count = 5
+    """Of `nt_asgd`: validations without progress before averaging begins."""
+    softmax_samples: Annotated[int, Field(ge=0)] = 0
+    """Words drawn for each window's softmax besides its own; 0 takes the whole vocabulary. Only
+    training is sampled: validation and the exported head are exact (Jean 2015)."""
     patience: Count = 5
     """Validations without a new best before the run stops early."""
     validations: Count = 10

@@ -21,6 +21,10 @@ class CorpusError(TrainingError):
     """A corpus is missing, unreadable, or too small for what was asked."""
 
 
+class FetchError(TrainingError):
+    """A public corpus cannot be fetched, or is not the one that is known."""
+
+
 class RunError(TrainingError):
     """A run folder is missing, incomplete, or in the way."""
 

@@ -22,6 +22,8 @@ OFFERED = 3
 """Suggestions a keyboard shows at once, for keystroke savings."""
 
 _WORD = re.compile(r"[A-Za-z0-9']+")
+_MOST_NATS = 700.0
+"""A word may be many tokens; beyond this, exp is no longer a number."""
 _STREAMS = 32
 _CHUNK = 64
 
@@ -32,6 +34,8 @@ class Evaluation:
 
     tokens: int
     perplexity: float
+    word_perplexity: float
+    """Per white-space word, so that models with different tokenizers compare."""
     words: int
     top1: float
     top3: float
@@ -44,6 +48,7 @@ class Evaluation:
         """The figures as lines for a terminal."""
         return (
             f"perplexity         {self.perplexity:.2f} over {self.tokens:,} tokens\n"
+            f"  a word           {self.word_perplexity:.2f} (by white space)\n"
             f"top-1              {self.top1:.2%} of {self.words:,} words\n"
             f"top-3              {self.top3:.2%}\n"
             f"top-5              {self.top5:.2%}\n"
@@ -60,9 +65,11 @@ def evaluate(scorer: Scorer, tokenizer: Tokenizer, text: str) -> Evaluation:
     for group in _groups(dialogues(text)):
         for dialogue, log_probs_TV in _score(scorer, tokenizer, group):
             judge.add(tally, dialogue, log_probs_TV)
+    nats = cross_entropy(scorer, ids, tokenizer.newline_id)
     return Evaluation(
         tokens=len(ids),
-        perplexity=perplexity(scorer, ids, tokenizer.newline_id),
+        perplexity=math.exp(nats / max(1, len(ids))),
+        word_perplexity=math.exp(min(nats / max(1, len(text.split())), _MOST_NATS)),
         words=tally.words,
         top1=tally.recall(1),
         top3=tally.recall(3),
@@ -78,8 +85,8 @@ def dialogues(text: str) -> list[str]:
     return [part for part in parts if _WORD.search(part)]
 
 
-def perplexity(scorer: Scorer, ids: NDArray[np.int64], first: int) -> float:
-    """Exp of the mean cross entropy over one stream of ids, the state carried from end to end.
+def cross_entropy(scorer: Scorer, ids: NDArray[np.int64], first: int) -> float:
+    """Cross entropy in nats over one stream of ids, the state carried from end to end.
 
     `first` is read before the stream, so that its first id is predicted as well.
     """
@@ -91,7 +98,12 @@ def perplexity(scorer: Scorer, ids: NDArray[np.int64], first: int) -> float:
         hidden_BTD, state = scorer.read(chunk, np.array([chunk.shape[1]], np.int32), state)
         log_probs_TV = scorer.log_probs(hidden_BTD[0])
         total -= float(log_probs_TV[np.arange(len(targets)), targets].sum(dtype=np.float64))
-    return math.exp(total / max(1, len(ids)))
+    return total
+
+
+def perplexity(scorer: Scorer, ids: NDArray[np.int64], first: int) -> float:
+    """Exp of the mean cross entropy over one stream of ids; `first` is read before it."""
+    return math.exp(cross_entropy(scorer, ids, first) / max(1, len(ids)))
 
 
 @dataclass

@@ -10,64 +10,98 @@ import math
 import torch
 from torch import Tensor
 
+from training.averaging import Averager
 from training.config import RunConfig
 from training.corpus import Windows
+from training.distributed import Ranks
 from training.errors import DivergedError
 from training.model import LanguageModel, ModelState, detach, forget
+from training.regularize import activation_penalty
+
+ALONE = Ranks()
 
 
 class Stepper:
     """Takes optimiser steps over consecutive TBPTT windows, the streams' state carried along."""
 
-    def __init__(self, model: LanguageModel, config: RunConfig, total_steps: int) -> None:
-        """Set up the optimiser for `total_steps` windows."""
+    def __init__(
+        self,
+        model: LanguageModel,
+        config: RunConfig,
+        total_steps: int,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        """Set up the optimiser for `total_steps` windows.
+
+        Raises ConfigError where the streams cannot be shared among the processes.
+        """
         self.model = model
         self.config = config
         self.total_steps = total_steps
         self.optimizer = build_optimizer(model, config)
-        self.state: ModelState = model.initial_state(config.batch)
+        self.ranks = ranks
+        own = ranks.share(config.batch)
+        self.state: ModelState = model.initial_state(own.stop - own.start)
+        self.average = Averager(model, config)
         self.dtype = choose_dtype(config)
 
     def step(self, index: int, ids_TB: Tensor, targets_TB: Tensor) -> float:
         """Learn from one window; its mean loss in nats a token. DivergedError where it is NaN."""
+        rate = learning_rate(self.config, index, self.total_steps)
+        if self.config.vary_bptt:
+            rate *= len(ids_TB) / self.config.bptt
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, index, self.total_steps)
+            group["lr"] = rate
         state = self._partly_forgotten(detach(self.state))
         with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
             hidden_TBH, self.state = self.model(ids_TB, state)
-        loss = self.model.loss(hidden_TBH, targets_TB, self.dtype)
-        value = loss.item()
+        dropped_TBH = self.model.drop_output(hidden_TBH)
+        loss = self.model.loss(dropped_TBH, targets_TB, self.dtype, self.config.softmax_samples)
+        [value] = self.ranks.sum(loss.item() / self.ranks.world)
         if not math.isfinite(value):
             raise DivergedError(
                 f"the loss is {value} at step {index}: lower learning_rate or clip; "
                 "the best model so far is kept"
             )
+        if self.config.ar or self.config.tar:
+            loss = loss + activation_penalty(
+                hidden_TBH, dropped_TBH, self.config.ar, self.config.tar
+            )
         self.optimizer.zero_grad()
         loss.backward()
+        self.ranks.average(p.grad for p in self.model.parameters() if p.grad is not None)
+        self.ranks.average(self.model.buffers())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step()
+        self.average.update()
         return value
 
     def _partly_forgotten(self, state: ModelState) -> ModelState:
         if not self.config.forget:
             return state
-        keep_B = (torch.rand(self.config.batch) >= self.config.forget).float()
+        keep_B = (torch.rand(len(state[0][0])) >= self.config.forget).float()
         return forget(state, keep_B)
 
 
 @torch.no_grad()
-def mean_loss(model: LanguageModel, windows: Windows) -> float:
-    """Mean cross entropy in nats a token over all windows, the state carried, dropout off."""
+def mean_loss(model: LanguageModel, windows: Windows, ranks: Ranks = ALONE) -> float:
+    """Mean cross entropy in nats a token over all windows, the state carried, dropout off.
+
+    Of several processes, each has windows over streams of its own.
+    """
     was_training = model.training
     model.eval()
     total, count = 0.0, 0
     state = model.initial_state(windows.ids_NB.shape[1])
     for ids_TB, targets_TB in windows:
         hidden_TBH, state = model(ids_TB, state)
-        total += model.loss(hidden_TBH, targets_TB, torch.float32).item() * targets_TB.numel()
+        total += (
+            model.loss(hidden_TBH.float(), targets_TB, torch.float32).item() * targets_TB.numel()
+        )
         count += targets_TB.numel()
     model.train(was_training)
-    return total / count
+    total_of_all, count_of_all = ranks.sum(total, count)
+    return total_of_all / count_of_all
 
 
 def learning_rate(config: RunConfig, step: int, total_steps: int) -> float:

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy, linear
 
+from training.regularize import zipf_shares
+
 _ROWS = 512
 """Tokens handled at once: their logits stay in the processor's cache."""
 
@@ -30,6 +32,34 @@ def linear_cross_entropy(
     # torch leaves `apply` unannotated
     loss: Tensor = _LinearCrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call]
     return loss
+
+
+def sampled_cross_entropy(
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor,
+    targets_N: Tensor,
+    samples: int,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Cross entropy over a sample of the vocabulary, an estimate of the whole (Jean 2015).
+
+    The softmax is over the targets and `samples` draws by Zipf's law, which ids sorted by frequency
+    follow; each logit is lessened by the log of its word's chance to be among them, so that common
+    words are not pushed down for being drawn often. The targets count as further draws.
+    """
+    shares_V = zipf_shares(len(weight_VD)).to(hidden_ND.device)
+    drawn = torch.multinomial(shares_V, samples, replacement=True)
+    words_C, places = torch.unique(torch.cat([targets_N, drawn]), return_inverse=True)
+    draws = len(targets_N) + samples
+    log_chance_C = torch.log(-torch.expm1(draws * torch.log1p(-shares_V[words_C])))
+    return linear_cross_entropy(
+        hidden_ND,
+        weight_VD[words_C],
+        bias_V[words_C] - log_chance_C,
+        places[: len(targets_N)],
+        dtype,
+    )
 
 
 def _value_only(h_ND: Tensor, W_VD: Tensor, b_V: Tensor, y_N: Tensor, dtype: torch.dtype) -> Tensor:

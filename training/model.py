@@ -15,7 +15,8 @@ from torch.nn.functional import dropout, embedding, log_softmax
 
 from training.cells import Layer, State, build_layer
 from training.config import ModelConfig
-from training.loss import linear_cross_entropy
+from training.loss import linear_cross_entropy, sampled_cross_entropy
+from training.regularize import embedding_with_dropout, locked_dropout
 
 ModelState = tuple[State, ...]
 """One cell state a layer."""
@@ -49,6 +50,7 @@ class LanguageModel(nn.Module):
                 hidden,
                 normalization=config.normalization,
                 start=config.start,
+                weight_drop=config.dropout_weights,
             )
             for inputs, hidden in pairwise(sizes)
         )
@@ -67,7 +69,7 @@ class LanguageModel(nn.Module):
 
     def forward(self, ids_TB: Tensor, state: ModelState) -> tuple[Tensor, ModelState]:
         """Read T tokens of B streams; the last layer's hidden [T, B, H] and the new state."""
-        x = self._drop(embedding(ids_TB, self.embedding), self.config.dropout_embedding)
+        x = self._drop(self._embed(ids_TB), self.config.dropout_embedding)
         new_state = []
         for number, (layer, layer_state) in enumerate(zip(self.layers, state, strict=True)):
             if number > 0:
@@ -76,12 +78,22 @@ class LanguageModel(nn.Module):
             new_state.append(new_layer_state)
         return x, tuple(new_state)
 
-    def loss(self, hidden_TBH: Tensor, targets_TB: Tensor, dtype: torch.dtype) -> Tensor:
-        """Mean cross entropy of the targets, in nats a token; products of the head in `dtype`."""
-        hidden_TBH = self._drop(hidden_TBH.float(), self.config.dropout_output)
-        features = self.features(hidden_TBH).flatten(0, 1)
-        weight = self.output_weight()
-        return linear_cross_entropy(features, weight, self.output_bias, targets_TB.flatten(), dtype)
+    def drop_output(self, hidden_TBH: Tensor) -> Tensor:
+        """What the head sees in training, in float32; in evaluation all of it."""
+        return self._drop(hidden_TBH.float(), self.config.dropout_output)
+
+    def loss(
+        self, hidden_TBH: Tensor, targets_TB: Tensor, dtype: torch.dtype, samples: int = 0
+    ) -> Tensor:
+        """Mean cross entropy of the targets, in nats a token; products of the head in `dtype`.
+
+        With `samples`, over the targets and about as many more words (`sampled_cross_entropy`).
+        """
+        features, targets_N = self.features(hidden_TBH).flatten(0, 1), targets_TB.flatten()
+        weight, bias = self.output_weight(), self.output_bias
+        if samples:
+            return sampled_cross_entropy(features, weight, bias, targets_N, samples, dtype)
+        return linear_cross_entropy(features, weight, bias, targets_N, dtype)
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         """The log-probability of every next token; [..., V] from hidden [..., H]."""
@@ -100,8 +112,15 @@ class LanguageModel(nn.Module):
         """How many weights the model has, shared ones counted once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def _embed(self, ids_TB: Tensor) -> Tensor:
+        if self.training and self.config.dropout_words:
+            return embedding_with_dropout(ids_TB, self.embedding, self.config.dropout_words)
+        return embedding(ids_TB, self.embedding)
+
     def _drop(self, x: Tensor, rate: float) -> Tensor:
-        return dropout(x, rate, self.training) if rate else x
+        if not (self.training and rate):
+            return x
+        return dropout(x, rate) if self.config.dropout_mask == "token" else locked_dropout(x, rate)
 
 
 def detach(state: ModelState) -> ModelState:

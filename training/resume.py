@@ -30,8 +30,14 @@ class Progress:
 
 
 def save_progress(out: Path, stepper: Stepper, progress: Progress) -> None:
-    """Write `last.safetensors`: weights, optimiser, carried state, chance, progress."""
-    save_tensors(out / LAST_FILE, _resumable_tensors(stepper), vars(progress))
+    """Write `last.safetensors`: weights, optimiser, carried state, chance, progress.
+
+    All processes bring what is their own; the first one writes.
+    """
+    average = {"average_count": stepper.average.count, "average_losses": stepper.average.losses}
+    tensors = _resumable_tensors(stepper)
+    if stepper.ranks.first:
+        save_tensors(out / LAST_FILE, tensors, vars(progress) | average)
 
 
 def _resumable_tensors(stepper: Stepper) -> dict[str, torch.Tensor]:
@@ -39,14 +45,23 @@ def _resumable_tensors(stepper: Stepper) -> dict[str, torch.Tensor]:
     tensors = {f"model.{name}": t for name, t in stepper.model.state_dict().items()}
     for index, slots in stepper.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{slot}": t for slot, t in slots.items() if t is not None}
-    tensors |= {f"state.{i}": t.clone() for i, t in enumerate(flatten(stepper.state))}
-    return tensors | {"random": torch.get_rng_state()}
+    tensors |= {f"average.{name}": t for name, t in stepper.average.mean.items()}
+    gather = stepper.ranks.gather
+    tensors |= {f"state.{i}": torch.cat(gather(t)) for i, t in enumerate(flatten(stepper.state))}
+    return tensors | {"random": torch.stack(gather(torch.get_rng_state()))}
 
 
 def restore(out: Path, stepper: Stepper, progress: Progress) -> None:
-    """Put a run back to where its last checkpoint was written."""
+    """Put a run back to where its last checkpoint was written.
+
+    Raises RunError where it was written by another number of processes.
+    """
     tensors, saved = read_tensors(out / LAST_FILE)
-    under = _by_prefix(tensors)
+    under, ranks = _by_prefix(tensors), stepper.ranks
+    if len(tensors["random"]) != ranks.world:
+        raise RunError(
+            f"{out} was trained by {len(tensors['random'])} process(es), not by {ranks.world}"
+        )
     stepper.model.load_state_dict(under["model"])
     optimizer = stepper.optimizer.state_dict()
     optimizer["state"] = {}
@@ -54,9 +69,13 @@ def restore(out: Path, stepper: Stepper, progress: Progress) -> None:
         index, slot = name.split(".")
         optimizer["state"].setdefault(int(index), {})[slot] = tensor
     stepper.optimizer.load_state_dict(optimizer)
-    carried = iter(under["state"][str(i)] for i in range(len(under["state"])))
+    own = ranks.share(stepper.config.batch)
+    carried = iter(under["state"][str(i)][own].clone() for i in range(len(under["state"])))
     stepper.state = tuple(tuple(next(carried) for _ in layer) for layer in stepper.state)
-    torch.set_rng_state(tensors["random"])
+    stepper.average.mean = under.get("average", {})
+    stepper.average.count = saved.pop("average_count")
+    stepper.average.losses = saved.pop("average_losses")
+    torch.set_rng_state(tensors["random"][ranks.rank].clone())  # torch ignores a view's offset
     vars(progress).update(saved)
 
 

@@ -9,7 +9,7 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import torch
 from tqdm import tqdm
@@ -17,49 +17,119 @@ from tqdm import tqdm
 from training import checkpoint
 from training.checkpoint import RunInfo
 from training.config import RunConfig
-from training.corpus import Corpus, Ids, Windows, load_corpus, side_by_side
+from training.corpus import (
+    Corpus,
+    Ids,
+    Windows,
+    load_corpus,
+    open_tokens,
+    side_by_side,
+    token_file,
+)
+from training.distributed import Ranks, joined
 from training.errors import DivergedError, RunError
-from training.loop import Stepper, mean_loss
+from training.loop import ALONE, Stepper, mean_loss
 from training.model import LanguageModel
+from training.report import write_report
 from training.resume import Progress, check_same_run, restore, save_progress
 
 
-def train(recipe: str, config: RunConfig, data: Path, out: Path, *, resume: bool = False) -> Path:
-    """Train a model on a corpus folder and keep the best one in the run folder `out`.
+def train(
+    recipe: str,
+    config: RunConfig,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    field: str | None = None,
+) -> Path:
+    """Train a model on a corpus and keep the best one in the run folder `out`.
+
+    `field` names where the records of a JSONL corpus hold their text.
 
     Ctrl-C ends the run cleanly, the best model kept. Raises CorpusError, RunError, DivergedError.
     """
+    with joined() as ranks:
+        corpus = _load_corpus(recipe, config, data, out, ranks, resume=resume, field=field)
+        return _train(recipe, config, corpus, out, ranks, resume=resume)
+
+
+def _train(
+    recipe: str, config: RunConfig, corpus: Corpus, out: Path, ranks: Ranks, *, resume: bool
+) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
+    own = ranks.share(config.batch)
     torch.manual_seed(config.seed)
-    corpus = load_corpus(data, config.text, config.vocabulary)
-    windows = Windows(side_by_side(corpus.train, config.batch), config.bptt)
-    valid = validation_windows(corpus.valid, config)
-    stepper = Stepper(LanguageModel(config), config, round(config.epochs * len(windows)) or 1)
-    info = RunInfo(recipe, config, corpus.name, corpus.sha256)
+    model = LanguageModel(config)
+    if not ranks.first:  # one start for all weights, and chances of one's own from there on
+        torch.manual_seed(config.seed + ranks.rank)
+    seed = config.seed if config.vary_bptt else None
+    windows = Windows(side_by_side(corpus.train, config.batch)[:, own], config.bptt, seed)
+    valid = validation_windows(corpus.valid, config, ranks)
+    stepper = Stepper(model, config, round(config.epochs * len(windows)) or 1, ranks)
     progress = Progress()
-    if resume:
-        check_same_run(out, info)
-        if (out / checkpoint.LAST_FILE).exists():
-            restore(out, stepper, progress)
-    else:
-        checkpoint.create_run(out, info, corpus.tokenizer)
-    print(_describe(corpus, stepper))
-    with _Log(out / checkpoint.LOG_FILE, keep_until=progress.step) as log:
+    if resume and (out / checkpoint.LAST_FILE).exists():
+        restore(out, stepper, progress)
+    if ranks.first:
+        print(_describe(corpus, stepper))
+    with (
+        _Log(out / checkpoint.LOG_FILE, progress.step, ranks) as log,
+        _Log(out / checkpoint.SPEED_FILE, progress.step, ranks) as speed,
+    ):
         try:
-            _Training(stepper, windows, valid, progress, out).run(log)
+            _Training(stepper, windows, valid, progress, out).run(log, speed)
         except KeyboardInterrupt:
             print(f"\nstopped at step {progress.step}")
     if math.isinf(progress.best_loss):
         raise RunError("stopped before the first validation: nothing was saved")
-    print(f"best: valid perplexity {math.exp(progress.best_loss):.2f}, in {out}")
+    if ranks.first:
+        write_report(out, recipe, config.model_dump())
+        print(f"best: valid perplexity {math.exp(progress.best_loss):.2f}, in {out}")
     return out
 
 
-def validation_windows(ids: Ids, config: RunConfig) -> Windows:
-    """Windows over a validation text: as many streams as give each some length."""
+def _load_corpus(
+    recipe: str,
+    config: RunConfig,
+    data: Path,
+    out: Path,
+    ranks: Ranks,
+    *,
+    resume: bool,
+    field: str | None,
+) -> Corpus:
+    """The corpus, its ids in files of the run's folder; the first process makes them for all."""
+    ranks.share(config.batch)  # before any work
+    if ranks.first:
+        checkpoint.check_folder(out, resume=resume)
+        try:
+            corpus = load_corpus(data, config.text, config.vocabulary, field=field, tokens=out)
+        except OSError as error:
+            raise RunError(f"{out}: {error.strerror}") from error
+        info = RunInfo(recipe, config, corpus.name, corpus.sha256)
+        if resume:
+            check_same_run(out, info)
+        else:
+            checkpoint.create_run(out, info, corpus.tokenizer)
+    ranks.wait()
+    if not ranks.first:
+        info, tokenizer = checkpoint.read_info(out), checkpoint.read_tokenizer(out)
+        train, valid = (open_tokens(token_file(out, split)) for split in ("train", "valid"))
+        corpus = Corpus(tokenizer, train, valid, info.corpus_name, info.corpus_sha256)
+    return corpus
+
+
+def validation_windows(ids: Ids, config: RunConfig, ranks: Ranks = ALONE) -> Windows:
+    """Windows over a validation text: as many streams as give each some length.
+
+    Each process has its share of them, or all where they cannot be shared evenly.
+    """
     batch = max(1, min(config.batch, len(ids) // (4 * config.bptt)))
-    return Windows(side_by_side(ids, batch), config.bptt)
+    batch = max(1, batch // ranks.world) * ranks.world if batch >= ranks.world else batch
+    ids_NB = side_by_side(ids, batch)
+    own = ranks.share(batch) if batch >= ranks.world else slice(None)
+    return Windows(ids_NB[:, own], config.bptt)
 
 
 class _Training:
@@ -77,9 +147,15 @@ class _Training:
         self._first_step = progress.step
         self._started_s = time.monotonic()
 
-    def run(self, log: _Log) -> None:
+    def run(self, log: _Log, speed: _Log) -> None:
         progress, total = self._progress, self._stepper.total_steps
-        bar = tqdm(total=total, initial=progress.step, unit="step", dynamic_ncols=True)
+        bar = tqdm(
+            total=total,
+            initial=progress.step,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not self._stepper.ranks.first,
+        )
         with bar:
             while progress.step < total and progress.stale < self._stepper.config.patience:
                 train_loss = self._step()
@@ -87,45 +163,47 @@ class _Training:
                 bar.update()
                 bar.set_postfix_str(shown, refresh=False)
                 if progress.step % self._every == 0 or progress.step == total:
-                    perplexity = self._validate(log)
-                    bar.write(f"step {progress.step}: valid perplexity {perplexity:.2f}")
+                    perplexity = self._validate(log, speed)
+                    if self._stepper.ranks.first:
+                        bar.write(f"step {progress.step}: valid perplexity {perplexity:.2f}")
 
     def _step(self) -> float:
         """Learn from the next window; the running mean of the training loss."""
         progress, stepper = self._progress, self._stepper
-        position = progress.step % len(self._windows)
-        if position == 0:  # a new pass begins, and with it the text
-            stepper.state = stepper.model.initial_state(stepper.config.batch)
-        loss = stepper.step(progress.step, *self._windows[position])
+        if progress.step % len(self._windows) == 0:  # a new pass begins, and with it the text
+            stepper.state = stepper.model.initial_state(len(stepper.state[0][0]))
+        loss = stepper.step(progress.step, *self._windows.window(progress.step))
         before = loss if progress.train_loss is None else progress.train_loss
         progress.train_loss = 0.98 * before + 0.02 * loss
         progress.step += 1
         return progress.train_loss
 
-    def _validate(self, log: _Log) -> float:
+    def _validate(self, log: _Log, speed: _Log) -> float:
         """Validate, log, save; the perplexity. DivergedError where it is no number."""
         progress, stepper = self._progress, self._stepper
-        loss = mean_loss(stepper.model, self._valid)
-        if not math.isfinite(loss):
-            raise DivergedError(f"the validation loss is {loss} at step {progress.step}")
-        progress.stale = 0 if loss < progress.best_loss else progress.stale + 1
-        progress.best_loss = min(loss, progress.best_loss)
-        figures = {
-            "step": progress.step,
-            "valid_loss": loss,
-            "valid_perplexity": math.exp(loss),
-        }
-        if progress.stale == 0:
-            best = self._out / checkpoint.BEST_FILE
-            checkpoint.save_tensors(best, stepper.model.state_dict(), figures)
+        with stepper.average.swapped_in():
+            loss = mean_loss(stepper.model, self._valid, stepper.ranks)
+            if not math.isfinite(loss):
+                raise DivergedError(f"the validation loss is {loss} at step {progress.step}")
+            progress.stale = 0 if loss < progress.best_loss else progress.stale + 1
+            progress.best_loss = min(loss, progress.best_loss)
+            figures = {
+                "step": progress.step,
+                "valid_loss": loss,
+                "valid_perplexity": math.exp(loss),
+            }
+            if progress.stale == 0 and stepper.ranks.first:
+                best = self._out / checkpoint.BEST_FILE
+                checkpoint.save_tensors(best, stepper.model.state_dict(), figures)
+        stepper.average.validated(loss)
         log.write(
             **figures,
             epoch=round(progress.step / len(self._windows), 4),
             train_loss=progress.train_loss,
             learning_rate=stepper.optimizer.param_groups[0]["lr"],
             best=progress.stale == 0,
-            tokens_per_s=round(self._tokens_per_s()),
         )
+        speed.write(step=progress.step, tokens_per_s=round(self._tokens_per_s()))
         # After the log: on resume that is cut back to the checkpoint, but never filled up.
         save_progress(self._out, stepper, progress)
         return math.exp(loss)
@@ -155,9 +233,15 @@ def _step_of(line: str) -> float:
 
 
 class _Log:
-    """The run's JSONL log: a line a validation, cut back to the checkpoint on resume."""
+    """One of the run's JSONL logs: a line a validation, cut back to the checkpoint on resume.
 
-    def __init__(self, path: Path, keep_until: int) -> None:
+    Only the first process writes it.
+    """
+
+    def __init__(self, path: Path, keep_until: int, ranks: Ranks) -> None:
+        self._file: IO[str] | None = None
+        if not ranks.first:
+            return
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in lines if _step_of(line) <= keep_until]
         checkpoint.write_whole(path, "".join(f"{line}\n" for line in kept).encode())
@@ -167,9 +251,11 @@ class _Log:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def write(self, **values: Any) -> None:
         """Append one line and hand it to the operating system at once."""
-        self._file.write(json.dumps(values) + "\n")
-        self._file.flush()
+        if self._file is not None:
+            self._file.write(json.dumps(values) + "\n")
+            self._file.flush()

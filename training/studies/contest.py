@@ -18,7 +18,8 @@ import torch
 from models.pipelines import Mode, pipeline
 from models.words import CONTROL_TOKENS, UNKNOWN
 from training.config import Cell, RunConfig
-from training.corpus import Ids, Windows, encode_stream, load_corpus, read_lines, side_by_side
+from training.corpus import Ids, Windows, encode_stream, load_corpus, side_by_side
+from training.texts import read_lines
 from training.errors import DivergedError
 from training.loop import Stepper, mean_loss
 from training.model import LanguageModel

@@ -59,14 +59,14 @@ def test_random_weights_follow_the_seed(say: Say, tmp_path: Path) -> None:
 
 
 def test_a_run_and_its_bundle_have_the_same_figures(say: Say, corpus: Path) -> None:
-    """Trained, exported and evaluated, run and bundle print the same table."""
+    """Trained, exported and evaluated, run and bundle print the same table, size and time aside."""
     trained, _, _ = say("train", "tiny", "--data", "@corpus", "--out", "@run", *SMALL, *SHORT)
     exported, _, _ = say("export", "@run", "--name", "m", "--to", "@repository")
     _, of_run, _ = say("evaluate", "@run", "--data", "@corpus/test.txt")
     _, of_bundle, _ = say("evaluate", "@repository/m/1", "--data", "@corpus/test.txt")
 
     assert (0, 0) == (trained, exported)
-    assert of_run == of_bundle
+    assert of_run.split("size")[0] == of_bundle.split("size")[0]
     assert of_run.startswith("perplexity ")
 
 

@@ -23,7 +23,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "an unknown key": ((*TRAIN, "--set", "hiden=3"), "unknown key 'hiden' (did you mean 'hidden'"),
     "a bad value": ((*TRAIN, "--set", "hidden=x"), "hidden: "),
     "no value": ((*TRAIN, "--set", "hidden"), "--set takes key=value"),
-    "a missing corpus": (("train", "tiny", "--data", "@no", "--out", "@new"), "is not a folder"),
+    "a missing corpus": (("train", "tiny", "--data", "@no", "--out", "@new"), "there is no folder"),
     "a small corpus": ((*TRAIN, "--set", "vocabulary=99"), "a vocabulary of 99 tokens"),
     "nothing to resume": ((*TRAIN, *SMALL, "--resume"), "holds no run"),
     "a run in a file's place": (

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.corpus import encode_stream, load_corpus, read_lines, side_by_side
+from training.corpus import encode_stream, load_corpus, side_by_side
 from training.errors import CorpusError
+from training.texts import read_lines
 
 
 @pytest.fixture
@@ -47,22 +48,18 @@ def test_words_come_from_the_training_text_only(folder: Path) -> None:
     assert [False, True, False] == (corpus.valid == 0).tolist()
 
 
-@pytest.mark.parametrize("name", ["train.txt", "valid.txt"])
-def test_a_missing_text_is_named(folder: Path, name: str) -> None:
-    """A folder that lacks one of its two texts is refused with the one that is missing."""
-    (folder / name).unlink()
+def test_a_missing_training_text_is_named(folder: Path) -> None:
+    """Beside a valid.txt there must be a train.txt: no other text is taken for it."""
+    (folder / "train.txt").unlink()
 
-    with pytest.raises(CorpusError, match=f"there is no {name} in .*chats"):
+    with pytest.raises(CorpusError, match=r"there is no train\.txt in .*chats"):
         load_corpus(folder, "natural", 5)
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    """A place that is no folder is refused with its path."""
-    (tmp_path / "file").write_text("x")
-
-    for place in ("missing", "file"):
-        with pytest.raises(CorpusError, match=f"{place} is not a folder"):
-            load_corpus(tmp_path / place, "natural", 5)
+def test_a_missing_place_is_named(tmp_path: Path) -> None:
+    """A path where nothing is, is refused."""
+    with pytest.raises(CorpusError, match=r"there is no folder or file .*missing"):
+        load_corpus(tmp_path / "missing", "natural", 5)
 
 
 @pytest.mark.parametrize("text", ["", "\n", " \n\t\n"])
@@ -92,7 +89,7 @@ def test_a_line_with_a_nul_is_named(folder: Path) -> None:
 
 def test_a_vocabulary_that_the_text_cannot_fill_is_refused(folder: Path) -> None:
     """More tokens than the training text has are refused with how many there are."""
-    with pytest.raises(CorpusError, match=r"train\.txt: a vocabulary of 9 .* one of 3 to 8"):
+    with pytest.raises(CorpusError, match=r"chats: a vocabulary of 9 .* one of 3 to 8"):
         load_corpus(folder, "natural", 9)
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, linear
 
-from training.loss import linear_cross_entropy
+from training.loss import linear_cross_entropy, sampled_cross_entropy
+from training.regularize import zipf_shares
 
 VOCABULARY, FEATURES = 13, 4
 
@@ -98,3 +99,50 @@ def test_nothing_handed_in_is_changed() -> None:
 
     for copy, tensor in zip(copies, (*learned, targets), strict=True):
         assert torch.equal(copy, tensor)
+
+
+def test_a_sample_of_everything_is_nearly_the_whole() -> None:
+    """With so many draws that no word is missed, the sampled loss is the exact one."""
+    torch.manual_seed(0)
+    hidden, weight, bias = torch.randn(40, 6), torch.randn(30, 6), torch.randn(30)
+    targets = torch.randint(0, 30, (40,))
+
+    exact = linear_cross_entropy(hidden, weight, bias, targets, torch.float32)
+    sampled = sampled_cross_entropy(hidden, weight, bias, targets, 100_000, torch.float32)
+
+    torch.testing.assert_close(sampled, exact, atol=1e-5, rtol=1e-5)
+
+
+def test_a_sampled_loss_points_where_the_exact_one_does() -> None:
+    """Averaged over many samples, its gradient on the hidden vectors is nearly the exact one's."""
+    torch.manual_seed(1)
+    hidden = (0.3 * torch.randn(64, 8)).requires_grad_()
+    weight, bias = torch.randn(500, 8), -torch.arange(1, 501).log()
+    targets = torch.multinomial(zipf_shares(500), 64, replacement=True)
+
+    def gradient(loss: torch.Tensor) -> torch.Tensor:
+        return torch.autograd.grad(loss, hidden)[0].flatten()
+
+    exact = gradient(linear_cross_entropy(hidden, weight, bias, targets, torch.float32))
+    samples = [
+        gradient(sampled_cross_entropy(hidden, weight, bias, targets, 200, torch.float32))
+        for _ in range(50)
+    ]
+    mean = torch.stack(samples).mean(0)
+
+    assert torch.nn.functional.cosine_similarity(mean, exact, dim=0) > 0.95
+
+
+def test_only_drawn_words_learn() -> None:
+    """Rows of the output matrix that were not in the sample get no gradient."""
+    torch.manual_seed(2)
+    weight = torch.randn(5000, 4).requires_grad_()
+    bias = torch.zeros(5000, requires_grad=True)
+    targets = torch.tensor([4000, 4001])
+
+    sampled_cross_entropy(torch.randn(2, 4), weight, bias, targets, 50, torch.float32).backward()
+
+    touched = weight.grad.abs().sum(1) > 0
+    assert touched[targets].all()
+    assert 2 <= touched.sum() <= 52
+    assert torch.equal(touched, bias.grad != 0)

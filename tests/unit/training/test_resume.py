@@ -72,15 +72,57 @@ def test_plain_gradient_descent_resumes_too(corpus: Path, tmp_path: Path) -> Non
     assert_same_weights(whole, parts)
 
 
-@pytest.mark.parametrize("key", ["step", "epoch", "valid_loss", "learning_rate", "best"])
-def test_a_resumed_log_is_the_log_without_a_stop(key: str, corpus: Path, tmp_path: Path) -> None:
-    """Each validation stands in the log once, with the figures of a run that ran through."""
+CRAFT = {
+    "dropout_mask": "window",
+    "dropout_words": 0.1,
+    "dropout_weights": 0.2,
+    "vary_bptt": True,
+    "ar": 0.1,
+    "tar": 0.1,
+    "softmax_samples": 5,
+}
+
+
+@pytest.mark.parametrize("step", [7, 15])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"average": "ema"},
+        {"average": "nt_asgd", "average_patience": 1, "validations": 12, "learning_rate": 0.5},
+        {"normalization": "batch"},
+    ],
+)
+def test_every_craft_resumes(
+    step: int, changes: dict[str, Any], corpus: Path, tmp_path: Path
+) -> None:
+    """Averages, running statistics, moving seams and every kind of dropout go on as they were."""
+    settings = CRAFT | changes
+    whole = train("r", config(**settings), corpus, tmp_path / "whole")
+
+    stopped_run(corpus, tmp_path / "parts", step, **settings)
+    parts = train("r", config(**settings), corpus, tmp_path / "parts", resume=True)
+
+    assert_same_weights(whole, parts)
+
+
+def test_a_resumed_log_is_the_log_without_a_stop(corpus: Path, tmp_path: Path) -> None:
+    """Byte for byte."""
     whole = train("r", config(), corpus, tmp_path / "whole")
 
     stopped_run(corpus, tmp_path / "parts")
     parts = train("r", config(), corpus, tmp_path / "parts", resume=True)
 
-    assert [line[key] for line in read_log(whole)] == [line[key] for line in read_log(parts)]
+    assert (whole / "log.jsonl").read_bytes() == (parts / "log.jsonl").read_bytes()
+
+
+def test_the_speed_stands_in_a_file_of_its_own(corpus: Path, tmp_path: Path) -> None:
+    """No two runs take the same time, so the log does not tell it."""
+    run = train("r", config(), corpus, tmp_path / "run")
+
+    speeds = [json.loads(line) for line in (run / "speed.jsonl").read_text().splitlines()]
+
+    assert [line["step"] for line in read_log(run)] == [line["step"] for line in speeds]
+    assert all(line["tokens_per_s"] > 0 for line in speeds)
 
 
 def test_a_resumed_training_loss_is_that_without_a_stop(corpus: Path, tmp_path: Path) -> None:

@@ -68,3 +68,33 @@ def test_windows_can_be_passed_over_again() -> None:
     for number, (ids_TB, _) in enumerate(first):
         assert torch.equal(ids_TB, second[number][0])
         assert torch.equal(ids_TB, windows[number][0])
+
+
+def varied(seed: int = 3, length: int = 501) -> Windows:
+    """Windows of about 10 tokens over two streams."""
+    return Windows(torch.arange(2 * length).reshape(length, 2), 10, seed)
+
+
+def test_varied_windows_tile_the_text_in_every_pass() -> None:
+    """Each pass has as many windows as plain ones, of different lengths, and misses no token."""
+    windows = varied()
+    for epoch in range(3):
+        pieces = [windows.window(epoch * len(windows) + i) for i in range(len(windows))]
+        assert 50 == len(pieces)
+        assert torch.equal(windows.ids_NB[:-1], torch.cat([ids for ids, _ in pieces]))
+        assert torch.equal(windows.ids_NB[1:], torch.cat([targets for _, targets in pieces]))
+        lengths = {len(ids) for ids, _ in pieces}
+        assert min(lengths) >= 1
+        assert len(lengths) > 3
+
+
+def test_varied_windows_differ_from_pass_to_pass_but_not_from_run_to_run() -> None:
+    """Seams move, by the seed and the pass alone."""
+
+    def seams(windows: Windows, epoch: int) -> list[int]:
+        return [len(windows.window(epoch * 50 + i)[0]) for i in range(50)]
+
+    assert seams(varied(), 0) == seams(varied(), 0)
+    assert seams(varied(), 0) != seams(varied(), 1)
+    assert seams(varied(), 0) != seams(varied(seed=4), 0)
+    assert [10] * 50 == seams(Windows(torch.zeros(501, 2), 10), 1)

@@ -1,0 +1,138 @@
+"""`evaluate`: a model's figures on a text, beside a baseline's, with and without a cache.
+
+Must not know: the command line, how a figure is defined.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from models import bundle
+from models.text import Tokenizer
+from training.cache import CacheConfig, cached_perplexity, read_stream, tune_cache
+from training.checkpoint import BEST_FILE, load_run
+from training.corpus import encode_stream
+from training.errors import CorpusError
+from training.evaluate import Evaluation, evaluate
+from training.kneser_ney import ORDER, KneserNey
+from training.scorer import OnnxScorer, Scorer, TorchScorer
+from training.texts import iter_lines, read_lines
+
+_TIMED_STEPS = 200
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to be measured."""
+
+    scorer: Scorer
+    tokenizer: Tokenizer
+    size_bytes: int
+    """Of its weights on disk, graphs or checkpoint."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is measured besides the model itself."""
+
+    baseline: bool = False
+    """Whether an n-gram model is trained on the `train.txt` beside the text, and measured too."""
+    cache_size: int = 0
+    """Words that a continuous cache holds, tuned on the `valid.txt` beside the text; 0 is none."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All figures of one call."""
+
+    model: Evaluation
+    size_bytes: int
+    us_per_word: float
+    """Median time of reading one word and scoring all that may follow, microseconds."""
+    baseline: Evaluation | None = None
+    cache: CacheConfig | None = None
+    cached_perplexity: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The model's figures, and what was compared with them."""
+        figures: dict[str, Any] = asdict(self.model)
+        figures |= {"size_bytes": self.size_bytes, "us_per_word": self.us_per_word}
+        if self.baseline is not None:
+            figures["baseline"] = asdict(self.baseline)
+        if self.cache is not None:
+            figures["cache"] = asdict(self.cache) | {"perplexity": self.cached_perplexity}
+        return figures
+
+    def table(self) -> str:
+        """The figures as lines for a terminal."""
+        text = self.model.table()
+        text += f"\nsize               {self.size_bytes / 1e6:.2f} MB"
+        text += f"\ntime a word        {self.us_per_word:.0f} us"
+        if self.cache is not None:
+            text += (
+                f"\nwith a cache       perplexity {self.cached_perplexity:.2f} ({self.cache.size} "
+                f"words, theta {self.cache.theta}, share {self.cache.share}, tuned on valid.txt)"
+            )
+        if self.baseline is not None:
+            text += f"\n\ninterpolated Kneser-Ney {ORDER}-gram over the same tokens\n"
+            text += self.baseline.table()
+        return text
+
+
+def open_subject(place: Path) -> Subject:
+    """A bundle's folder or a run's, ready to score; BundleError or RunError where it is neither."""
+    if (place / bundle.MANIFEST_FILE).exists():
+        loaded = bundle.load(place)
+        graphs = loaded.graphs()
+        return Subject(OnnxScorer(*graphs), loaded.tokenizer, sum(map(len, graphs)))
+    run = load_run(place)
+    return Subject(TorchScorer(run.model), run.tokenizer, (place / BEST_FILE).stat().st_size)
+
+
+def compare(subject: Subject, text_file: Path, wanted: Wanted) -> Comparison:
+    """Measure a model on a text; CorpusError where a text is missing or unusable."""
+    scorer, tokenizer = subject.scorer, subject.tokenizer
+    text = "\n".join(read_lines(text_file)) + "\n"
+    baseline, cache, cached = None, None, None
+    if wanted.baseline:
+        ids = encode_stream(tokenizer, iter_lines(_beside(text_file, "train.txt")))
+        baseline = evaluate(KneserNey(ids, len(tokenizer)), tokenizer, text)
+    if wanted.cache_size:
+        valid = "\n".join(read_lines(_beside(text_file, "valid.txt"))) + "\n"
+        first = tokenizer.newline_id
+        reading = read_stream(scorer, np.array(tokenizer.encode(valid), np.int64), first)
+        cache = tune_cache(reading, wanted.cache_size)
+        reading = read_stream(scorer, np.array(tokenizer.encode(text), np.int64), first)
+        cached = cached_perplexity(reading, cache)
+    return Comparison(
+        model=evaluate(scorer, tokenizer, text),
+        size_bytes=subject.size_bytes,
+        us_per_word=time_a_word_us(scorer, len(tokenizer)),
+        baseline=baseline,
+        cache=cache,
+        cached_perplexity=cached,
+    )
+
+
+def time_a_word_us(scorer: Scorer, vocabulary: int) -> float:
+    """Microseconds that one word takes alone: read it, score all words that may follow."""
+    state, lengths, times_s = scorer.initial_state(1), np.array([1], np.int32), []
+    for step in range(_TIMED_STEPS):
+        started_s = time.perf_counter()
+        hidden_BTD, state = scorer.read(np.array([[step % vocabulary]]), lengths, state)
+        scorer.log_probs(hidden_BTD[0])
+        times_s.append(time.perf_counter() - started_s)
+    return 1e6 * median(times_s)
+
+
+def _beside(text_file: Path, name: str) -> Path:
+    found = text_file.parent / name
+    if not found.exists():
+        raise CorpusError(f"there is no {name} beside {text_file}")
+    return found
