@@ -20,19 +20,23 @@ def model_card(manifest: Manifest, storage: str, parity: float, licence_text: st
         if manifest.batch_invariant
         else "answers may differ in their last bits from batch to batch"
     )
+    normalized = ", layer-normalised" if shape.normalization == "layer" else ""
+    corpus = origin.corpus
+    if origin.corpus_sha256:
+        corpus += f", its training text with sha256 `{origin.corpus_sha256[:16]}`"
     return f"""# {manifest.name}, version {manifest.version}
 
 A recurrent next-word model in nextword's bundle format.
 
 | | |
 |---|---|
-| cell | `{shape.cell}`, {shape.layers} layer(s) of {shape.hidden} |
+| cell | `{shape.cell}`, {shape.layers} layer(s) of {shape.hidden}{normalized} |
 | embedding | {shape.embedding} |
 | vocabulary | {shape.vocabulary} tokens |
 | head | {tied} |
 | weights | stored as {storage}, calculated with as float32 |
 | recipe | `{origin.recipe}` |
-| corpus | {origin.corpus}, train.txt with sha256 `{origin.corpus_sha256[:16]}` |
+| corpus | {corpus} |
 | steps | {origin.steps} |
 {metrics}
 Log-probabilities agree with the trained model to {parity:.1e} over several stateful calls;

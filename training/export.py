@@ -37,7 +37,7 @@ from training.triton import triton_config
 RECURRENT_FILE, HEAD_FILE, MERGED_FILE = "recurrent.onnx", "head.onnx", "model.onnx"
 DECOMPOSED_FILE = "recurrent.decomposed.onnx"
 TOLERANCE = 1e-5
-"""Largest difference in a log-probability between torch and the exported graphs.."""
+"""Largest difference in a log-probability or a state between torch and the exported graphs.."""
 _LAST_PLACES = 4 * float(np.finfo(np.float32).eps)
 """..beyond four units in the last place, for at -100 float32 itself steps by almost 1e-5."""
 
@@ -158,25 +158,28 @@ def _measured(manifest: Manifest, evaluation: Evaluation) -> Manifest:
 def check_parity(expected: Scorer, actual: Scorer, vocabulary: int, name: str) -> float:
     """Run several stateful, ragged calls through both and return the largest difference found.
 
-    Compares the log-probabilities behind every token; ParityError where one differs by more than
-    `TOLERANCE`.
+    Both begin each call with the state that `expected` carries, so that roundings do not pile up.
+    Compares the log-probabilities behind every token and the states that come out; ParityError
+    where one differs by more than `TOLERANCE`.
     """
     random = np.random.default_rng(0)
     worst = 0.0
-    states = [scorer.initial_state(3) for scorer in (expected, actual)]
+    state = expected.initial_state(3)
     for lengths in _PARITY_CALLS:
         lengths_B = np.array(lengths, np.int32)
         ids_BT = random.integers(0, vocabulary, (3, max(lengths)), dtype=np.int64)
         read = np.arange(max(lengths)) < lengths_B[:, None]
-        scores = []
-        for i, scorer in enumerate((expected, actual)):
-            hidden_BTD, states[i] = scorer.read(ids_BT, lengths_B, states[i])
-            scores.append(scorer.log_probs(hidden_BTD[read]))
-        excess = np.abs(scores[0] - scores[1]) - _LAST_PLACES * np.abs(scores[0])
-        worst = float(np.maximum(worst, excess.max()))  # keeps a NaN
+        wanted_BTD, wanted_state = expected.read(ids_BT, lengths_B, state)
+        found_BTD, found_state = actual.read(ids_BT, lengths_B, state)
+        pairs = [(expected.log_probs(wanted_BTD[read]), actual.log_probs(found_BTD[read]))]
+        pairs += zip(wanted_state, found_state, strict=True)
+        for wanted, found in pairs:
+            excess = np.abs(wanted - found) - _LAST_PLACES * np.abs(wanted)
+            worst = float(np.maximum(worst, excess.max()))  # keeps a NaN
+        state = wanted_state
     if not worst <= TOLERANCE:
         raise ParityError(
-            f"{name}: the exported graphs differ from torch by {worst:.1e} in log-probabilities, "
-            f"more than {TOLERANCE:.0e}; nothing was written"
+            f"{name}: the exported graphs differ from torch by {worst:.1e} in log-probabilities "
+            f"or state, more than {TOLERANCE:.0e}; nothing was written"
         )
     return worst

@@ -52,7 +52,7 @@ class InputBatchNorm(nn.Module):
         they are the running ones.
         """
         if self.training and x_TBI is not None:
-            a = linear(x_TBI.to(W.dtype), W).flatten(0, 1)
+            a = linear(x_TBI.to(W.dtype), W).flatten(0, 1).to(b.dtype)  # autocast makes it bfloat16
             mean, var = a.mean(0), a.var(0, correction=0)
             with torch.no_grad():
                 self.running_mean.lerp_(mean.to(self.running_mean), _MOMENTUM)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.unit.training.studies.quick import run_quickly
 from training.studies.learner import Learned
-from training.studies.mitigations import FULL, QUICK, REMEDIES
+from training.studies.mitigations import QUICK, REMEDIES
 from training.studies.mitigations_told import Remedy, Trial, best_of, rows, sentences
 
 PLAIN = Remedy("nothing", "rnn_tanh")
@@ -48,8 +48,7 @@ def test_a_quick_run_leaves_a_row_a_remedy_rate_and_clip(tmp_path: Path) -> None
 
 def test_the_plain_net_is_what_every_other_remedy_changes_in_one_way() -> None:
     """One departure each from a tanh net; the LSTM is there for orientation."""
-    plain = FULL.task, REMEDIES[0]
-    assert plain == (FULL.task, Remedy("nothing", "rnn_tanh", "none", "uniform"))
+    assert Remedy("nothing", "rnn_tanh", "none", "uniform") == REMEDIES[0]
     departures = {
         remedy.name: (remedy.cell, remedy.normalization, remedy.start) for remedy in REMEDIES[1:]
     }
@@ -82,12 +81,18 @@ def test_what_is_told_is_computed() -> None:
     told = sentences(TRIALS, best_of(TRIALS))
 
     assert told == [
-        "Seeds that solved it, each remedy alone: ReLU 1 of 2 (error 0.105 at rate 0.2), "
-        "nothing 0 of 2 (error 0.170 at rate 0.2).",
-        "With clipping: ReLU 2 of 2 (error 0.009 at rate 0.1), "
-        "clipping 0 of 2 (error 0.150 at rate 0.1).",
+        (
+            "Seeds that solved it, each remedy alone: ReLU 1 of 2 (error 0.105 at rate 0.2), "
+            "nothing 0 of 2 (error 0.170 at rate 0.2)."
+        ),
+        (
+            "With clipping: ReLU 2 of 2 (error 0.009 at rate 0.1), "
+            "clipping 0 of 2 (error 0.150 at rate 0.1)."
+        ),
         "Solved more or fewer with the clip than without: +0 nothing, +1 ReLU.",
-        "1 of 12 runs diverged, over all rates. Largest norm of a gradient at any rate: "
-        "1e+06 nothing, 1 ReLU.",
+        (
+            "1 of 12 runs diverged, over all rates. Largest norm of a gradient at any rate: "
+            "1e+06 nothing, 1 ReLU."
+        ),
         "A step's processor time, beside the plain net's of 1: 2.0 ReLU.",
     ]

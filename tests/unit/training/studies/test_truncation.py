@@ -24,9 +24,7 @@ from training.studies.truncation import KINDS, Sizes, _train, question_loss, rea
 from training.studies.truncation_told import Curve, Kind, rows, sentences
 
 LSTM = Kind("lstm", one_lag=False, carried=True)
-SIZES = Sizes(
-    windows=(5,), lags=(2,), hidden=16, streams=16, updates=400, held_out=200, seeds=1
-)  # fmt: skip
+SIZES = Sizes(windows=(5,), lags=(2,), hidden=16, streams=16, updates=400, held_out=200, seeds=1)
 
 
 class Echo(torch.nn.Module):
@@ -93,7 +91,7 @@ def test_a_zeroed_state_makes_each_window_a_beginning() -> None:
 
 
 @pytest.mark.parametrize("carried", [True, False])
-def test_credit_ends_where_the_window_begins(carried: bool) -> None:
+def test_credit_ends_where_the_window_begins(carried) -> None:
     """The second window's loss can be differentiated when the first one's graph is gone."""
     net, stream = lstm_net(), draw_stream((2,), 40, 8, training_chance(1))
 
@@ -178,18 +176,28 @@ def test_what_is_told_is_computed() -> None:
     told = sentences(curves)
 
     assert told == [
-        "A stream a lag, state carried: 90% or more recalled up to lag 1 with window 3. Lags that "
-        "do not fit into the window were recalled to 30% to 30% (guessing: 25%). Fitting, yet "
-        "recalled less than 90%: lag 2 with window 3 (60%).",
-        "All lags in one stream, state carried, lstm: 90% or more recalled up to lag 9 with window "
-        "3. Lags that do not fit into the window were recalled to 95% to 95% (guessing: 25%).",
-        "All lags in one stream, state carried, rnn_tanh: 90% or more recalled no lag with window "
-        "3. Lags that do not fit into the window were recalled to 10% to 10% (guessing: 25%).",
-        "All lags in one stream, state zeroed in training and test: 90% or more recalled no lag "
-        "with window 3; the mean recall differs from the ceiling by 0.100 at most.",
-        "The same nets, tested with the state carried: 90% or more recalled up to lag 2 with "
-        "window 3. Lags that do not fit into the window were recalled to 60% to 60% (guessing: "
-        "25%).",
+        (
+            "A stream a lag, state carried: 90% or more recalled up to lag 1 with window 3. Lags that "
+            "do not fit into the window were recalled to 30% to 30% (guessing: 25%). Fitting, yet "
+            "recalled less than 90%: lag 2 with window 3 (60%)."
+        ),
+        (
+            "All lags in one stream, state carried, lstm: 90% or more recalled up to lag 9 with window "
+            "3. Lags that do not fit into the window were recalled to 95% to 95% (guessing: 25%)."
+        ),
+        (
+            "All lags in one stream, state carried, rnn_tanh: 90% or more recalled no lag with window "
+            "3. Lags that do not fit into the window were recalled to 10% to 10% (guessing: 25%)."
+        ),
+        (
+            "All lags in one stream, state zeroed in training and test: 90% or more recalled no lag "
+            "with window 3; the mean recall differs from the ceiling by 0.100 at most."
+        ),
+        (
+            "The same nets, tested with the state carried: 90% or more recalled up to lag 2 with "
+            "window 3. Lags that do not fit into the window were recalled to 60% to 60% (guessing: "
+            "25%)."
+        ),
     ]
     assert [("one lag", 1, 0.95), ("one lag", 2, 0.6), ("one lag", 9, 0.3)] == [
         (row["stream"], row["lag"], pytest.approx(row["recall"])) for row in rows(curves)[:3]
