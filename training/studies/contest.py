@@ -11,18 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 
-from models.pipelines import Mode, pipeline
-from models.words import CONTROL_TOKENS, UNKNOWN
 from training.config import Cell, RunConfig
-from training.corpus import Ids, Windows, encode_stream, load_corpus, side_by_side
-from training.texts import read_lines
+from training.corpus import Ids, Windows, side_by_side
 from training.errors import DivergedError
 from training.loop import Stepper, mean_loss
 from training.model import LanguageModel
+from training.studies.contest_text import Text
 from training.train import validation_windows
 
 
@@ -61,19 +58,6 @@ class Rules:
             bptt=self.bptt,
             forget=self.forget,
         )
-
-
-@dataclass(frozen=True)
-class Text:
-    """A corpus as far as the contest uses it."""
-
-    mode: Mode
-    vocabulary: int
-    train: Ids
-    valid: Ids
-    test: Ids | None
-    unknown: float
-    """Share of the held-out tokens that are not in the vocabulary, or are `<unk>` in the text."""
 
 
 def perplexity(loss: float) -> float:
@@ -125,37 +109,6 @@ class Entry:
     def tokens_per_s(self) -> float:
         """Of the fastest trial: whatever disturbs only slows."""
         return max(trial.tokens_per_s for trial in (*self.sweep, *self.trials))
-
-
-def read_text(folder: Path, rules: Rules) -> Text:
-    """Read a corpus folder, its test text if it has one; CorpusError where it is unusable."""
-    lines = read_lines(folder / "train.txt")
-    mode: Mode = "pretokenised" if any(UNKNOWN in line.split() for line in lines) else "natural"
-    vocabulary = _vocabulary_size(lines, mode, rules.vocabulary)
-    corpus = load_corpus(folder, mode, vocabulary)
-    test_file = folder / "test.txt"
-    test = encode_stream(corpus.tokenizer, read_lines(test_file)) if test_file.exists() else None
-    held_out = (corpus.valid if test is None else test)[: rules.held_out]
-    return Text(
-        mode=mode,
-        vocabulary=vocabulary,
-        train=corpus.train[: rules.tokens],
-        valid=corpus.valid[: rules.held_out],
-        test=None if test is None else held_out,
-        unknown=float((held_out == corpus.tokenizer.unknown_id).mean()),
-    )
-
-
-def _vocabulary_size(lines: Sequence[str], mode: Mode, at_most: int) -> int:
-    """How many tokens a text can fill, control tokens included, counted up to a limit."""
-    normalizer, pre_tokenizer, _ = pipeline(mode)
-    pieces = set(CONTROL_TOKENS)
-    for line in lines:
-        marked = normalizer.normalize_str(line)
-        pieces.update(piece for piece, _ in pre_tokenizer.pre_tokenize_str(marked))
-        if len(pieces) >= at_most:
-            return at_most
-    return len(pieces)
 
 
 def count_weights(config: RunConfig) -> int:

@@ -16,14 +16,15 @@ from statistics import fmean
 
 from training.config import CELLS
 from training.studies.agreement import write_corpus
-from training.studies.contest import Entry, Rules, Text, enter, perplexity, read_text
+from training.studies.contest import Entry, Rules, enter, perplexity
+from training.studies.contest_text import Text, read_text
 from training.studies.language_figure import draw
 from training.studies.ranking import Ranking, rank
 from training.studies.study import Findings, Options, Row, Study
 
 MAX_TRAINING_TOKENS = 300_000
 """Of a corpus that is given; it bounds the study's time."""
-_RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 
 ON_A_CORPUS = Rules(
     tokens=MAX_TRAINING_TOKENS,
@@ -64,7 +65,7 @@ def run(options: Options) -> Findings:
     """Read or write a corpus and let every cell learn it."""
     rules = _rules(options)
     name = "a corpus that the study makes" if options.data is None else options.data.resolve().name
-    text = _own_text(options, rules) if options.data is None else read_text(options.data, rules)
+    text = _own_text(options, rules) if options.data is None else _text(options.data, rules)
     started_s = time.process_time()
     entries: dict[str, Entry] = {cell: enter(cell, text, rules) for cell in CELLS}
     took_s = time.process_time() - started_s
@@ -97,7 +98,11 @@ def _own_text(options: Options, rules: Rules) -> Text:
     with tempfile.TemporaryDirectory() as folder:
         sentences = _QUICK_SENTENCES if options.quick else _SENTENCES
         write_corpus(Path(folder), sentences, _CORPUS_SEED)
-        return read_text(Path(folder), rules)
+        return _text(Path(folder), rules)
+
+
+def _text(place: Path, rules: Rules) -> Text:
+    return read_text(place, rules.vocabulary, rules.tokens, rules.held_out)
 
 
 def _row(entry: Entry, ranking: Ranking) -> Row:
@@ -178,7 +183,8 @@ truncated BPTT over {rules.bptt} tokens with the state carried, a stream forgott
 {rules.forget:g} a window, AdamW, one cycle, clip at 1, no dropout, float32. Each cell's rate is the
 best by validation with one seed, starting from the middle of
 {", ".join(f"{rate:g}" for rate in rules.rates)} and going on to the neighbours of the best; the
-other seeds are trained at that rate. Speeds are by processor time, of the fastest trial."""
+other seeds are trained at that rate. Speeds are by processor time, of the fastest trial; other work
+on the machine still costs some, as cores share caches."""
 
 
 STUDY = Study(

@@ -10,16 +10,20 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
 from training.studies.contest import Entry, perplexity
 from training.studies.looks import look
 
+_NUMBERS = 6
+"""At most so many at an axis of perplexities."""
+
 
 def draw(figure: Figure, entries: Sequence[Entry], held_out: str) -> None:
     """Three panels; the entries in the order of their ranking, the best on top."""
-    figure.set_size_inches(13, 4.6)
+    figure.set_size_inches(13, 5)
     left, middle, right = figure.subplots(1, 3)
     _draw_perplexities(left, entries)
     _draw_sweeps(middle, entries)
@@ -27,6 +31,8 @@ def draw(figure: Figure, entries: Sequence[Entry], held_out: str) -> None:
     left.set_title(f"Perplexity on the {held_out} text")
     middle.set_title("The search for the rate, validation")
     right.set_title("Training speed")
+    handles, labels = middle.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=8, frameon=False, fontsize=9)
     for axes in (left, right):
         axes.set_ylim(len(entries) - 0.5, -0.5)
         axes.grid(axis="x", alpha=0.25)
@@ -41,7 +47,8 @@ def _draw_perplexities(axes: Axes, entries: Sequence[Entry]) -> None:
             axes.plot(perplexities, [place] * len(perplexities), "o", color=colour, alpha=0.5)
             axes.plot(fmean(perplexities), place, "|", color=colour, markersize=18)
     axes.set_yticks(range(len(entries)), [f"{entry.cell}\n({entry.hidden})" for entry in entries])
-    axes.set_xlabel("perplexity; in brackets the units")
+    axes.set(xscale="log", xlabel="perplexity; in brackets the units")
+    _write_out(axes.xaxis)
 
 
 def _draw_sweeps(axes: Axes, entries: Sequence[Entry]) -> None:
@@ -52,9 +59,7 @@ def _draw_sweeps(axes: Axes, entries: Sequence[Entry]) -> None:
         perplexities = [perplexity(trial.valid_loss) for trial in entry.sweep]
         axes.plot(rates, perplexities, style, marker=".", color=colour, label=entry.cell)
     axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="perplexity")
-    for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        which(StrMethodFormatter("{x:.0f}"))
-    axes.legend(fontsize=8, loc="upper left", framealpha=0.6)
+    _write_out(axes.yaxis)
     axes.grid(alpha=0.25, which="both")
 
 
@@ -65,3 +70,10 @@ def _draw_speeds(axes: Axes, entries: Sequence[Entry]) -> None:
     axes.barh(range(len(entries)), speeds, color=colours, alpha=0.8)
     axes.set_yticks(range(len(entries)), [entry.cell for entry in entries])
     axes.set_xlabel("thousand tokens a second of processor time")
+
+
+def _write_out(axis: Axis) -> None:
+    """A few whole numbers at a logarithmic axis, not powers of ten."""
+    axis.set_major_locator(MaxNLocator(_NUMBERS))
+    axis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+    axis.set_minor_locator(NullLocator())

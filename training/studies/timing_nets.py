@@ -11,9 +11,6 @@ Must not know: targets, errors, how weights are learnt.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,25 +44,19 @@ def fresh_weights(seed: int, *, peepholes: bool) -> Doubles:
     return np.where(used_weights(peepholes=peepholes), weights_P, 0.0)
 
 
-@dataclass
 class Streams:
     """Where N nets are in their streams, and how that depends on their weights."""
 
-    h_N: Doubles
-    c_N: Doubles
-    dh_SKN: Doubles
-    """The derivative of h by each weight of the cell."""
-    dc_SKN: Doubles
-
-    @classmethod
-    def begin(cls, nets: int) -> Self:
-        """Streams before their first step."""
-        return cls(*np.zeros((2, nets)), *np.zeros((2, 3, 4, nets)))
+    def __init__(self, nets: int) -> None:
+        """Before the first step."""
+        self._all_RN = np.zeros((2 + 2 * _CELL_WEIGHTS, nets))
+        self.h_N, self.c_N = self._all_RN[:2]
+        self.dh_SKN, self.dc_SKN = self._all_RN[2:].reshape(2, 3, 4, nets)
+        """The derivatives of h and of c by each weight of the cell."""
 
     def restart(self, nets: NDArray[np.intp]) -> None:
         """Begin some nets' streams anew."""
-        for array in (self.h_N, self.c_N, self.dh_SKN, self.dc_SKN):
-            array[..., nets] = 0
+        self._all_RN[:, nets] = 0
 
     def advance(self, weights_PN: Doubles) -> Doubles:
         """Take one step and return what each net sends to its output's squashing [N]."""
@@ -83,7 +74,7 @@ class Streams:
         dh += dc * (o + by_o * w_SKN[_C, _O])
         for source, seen in ((_H, h), (_ONE, 1.0), (_C, c_new)):
             dh[source, _O] += by_o * seen
-        self.h_N, self.c_N = h_new, c_new
+        h[:], c[:] = h_new, c_new
         return _output(weights_PN, h_new)
 
     def add_gradient(self, gradient_PN: Doubles, weights_PN: Doubles, by_output_N: Doubles) -> None:

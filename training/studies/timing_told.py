@@ -12,7 +12,8 @@ from statistics import median
 
 from training.studies.study import Row
 from training.studies.timing_nets import used_weights
-from training.studies.timing_training import Outcome, Solution, Task
+from training.studies.timing_tasks import Task
+from training.studies.timing_training import Outcome, Solution
 
 _Z_95 = 1.959964
 """Of the normal distribution, 95 % lie within so many standard deviations."""
@@ -114,14 +115,31 @@ def sentences(pairs: Sequence[Pair]) -> list[str]:
 def _summary(pairs: Sequence[Pair]) -> str:
     verdicts = [pair.verdict for pair in pairs]
     counts = ", ".join(f"{v} in {verdicts.count(v)}" for v in dict.fromkeys(verdicts))
-    solved = [sum(len(group.solutions) for group in half) for half in _halves(pairs)]
-    return f"Of {len(pairs)} tasks: {counts}. In all, {solved[0]} nets with peepholes solved their task and {solved[1]} without."
+    seeing = sum(len(pair.seeing.solutions) for pair in pairs)
+    blind = sum(len(pair.blind.solutions) for pair in pairs)
+    return (
+        f"Of {len(pairs)} tasks: {counts}. Over all of them, {seeing} nets with peepholes solved "
+        f"their task and {blind} without."
+    )
 
 
 def _against_the_paper(pairs: Sequence[Pair]) -> list[str]:
-    """Where the paper's two findings held, and which tasks no net here could do."""
+    """Which spikes were learnt by whom, and what nobody learnt."""
     spikes = [pair for pair in pairs if pair.seeing.task.is_binary]
-    told = [
-        _listed("Learnt without peepholes, unlike in the paper: ", spikes, lambda p: p.blind.rate > 0),
-        _listed("Learnt with peepholes only, as in the paper: ", ...
-    ]
+    found = {
+        "Spikes learnt without peepholes, against the paper": [p for p in spikes if p.blind.rate],
+        "Spikes learnt with peepholes only, as in the paper": [
+            p for p in spikes if p.seeing.rate and not p.blind.rate
+        ],
+        "Functions on which peepholes helped, as in the paper": [
+            p for p in pairs if p not in spikes and p.verdict == "peepholes help"
+        ],
+        "Learnt by no net in the time given": [
+            p for p in pairs if not p.seeing.rate and not p.blind.rate
+        ],
+    }
+    return [f"{what}: {_names(those)}." for what, those in found.items()]
+
+
+def _names(pairs: Sequence[Pair]) -> str:
+    return ", ".join(pair.seeing.task.name for pair in pairs) or "none"

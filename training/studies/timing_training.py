@@ -1,5 +1,8 @@
-"""Tasks of timing, and the training of many nets side by side until they keep time by themselves.
+"""The training of many small nets side by side, each on its own streams, until they keep time.
 
+A net reads nothing and is told nothing: it starts from a state of zeros and runs on its own output
+and memory alone. A stream ends at the first error that is too large, which is how a net learns the
+beginning first, or after a number of periods; then the net learns from it and starts anew.
 Must not know: what is compared with what, tables, figures.
 """
 
@@ -7,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,54 +19,15 @@ from training.studies.timing_nets import (
     Doubles,
     Streams,
     fresh_weights,
-    play,
     sigmoid,
     used_weights,
 )
+from training.studies.timing_tasks import Task, examine
 
-Shape = Literal["spikes", "cosine", "triangle", "rectangle"]
 _DECAYS = (0.9, 0.99)
 """Of Adam's two means; the second is shorter than usual, as a stream that grows by a spike has
 gradients of another size than those before."""
 _TINY = 1e-8
-
-
-@dataclass(frozen=True)
-class Task:
-    """A target that repeats itself, the same for all nets that have it."""
-
-    shape: Shape
-    period: int
-    """In steps."""
-
-    @property
-    def name(self) -> str:
-        """For tables and figures."""
-        return f"{self.shape} {self.period}"
-
-    @property
-    def is_binary(self) -> bool:
-        """Whether the output is squashed to between 0 and 1, and how exact it has to be."""
-        return self.shape == "spikes"
-
-    @property
-    def tolerance(self) -> float:
-        """The error that is too large (Gers 2002)."""
-        return 0.49 if self.is_binary else 0.3
-
-    @property
-    def target_T(self) -> Doubles:  # noqa: N802  # its axis
-        """One period; the first step after the start has phase 1 / period, the last has 1."""
-        phase_T = np.arange(1, self.period + 1) / self.period
-        match self.shape:
-            case "spikes":
-                return np.where(phase_T == 1, 1.0, 0.0)
-            case "cosine":
-                return np.asarray((1 - np.cos(2 * np.pi * phase_T)) / 2)
-            case "triangle":
-                return np.asarray(1 - np.abs(2 * phase_T - 1))
-            case "rectangle":
-                return np.where(phase_T > 1 / 2, 1.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -126,24 +89,6 @@ def train(jobs: Sequence[Job], plan: Plan) -> list[Outcome]:
         return classroom.outcomes()
 
 
-def play_task(task: Task, weights_PN: Doubles, periods: int) -> Doubles:
-    """Let nets of a task run on their own, from the start; their outputs [T, N]."""
-    sums_TN = play(weights_PN, task.period * periods)
-    return sigmoid(sums_TN) if task.is_binary else sums_TN
-
-
-def examine(task: Task, weights_PN: Doubles, periods: int) -> tuple[NDArray[np.bool_], Doubles]:
-    """Let nets of a task run on their own: whether each was right throughout, and its RMS error.
-
-    Both [N]; the error is inf where the output left what float64 can hold.
-    """
-    target_T = np.tile(task.target_T, periods)
-    error_TN = play_task(task, weights_PN, periods) - target_T[:, None]
-    rms_N = np.sqrt(np.mean(error_TN**2, axis=0))
-    right_N = np.all(np.abs(error_TN) < task.tolerance, axis=0)
-    return right_N, np.where(np.isfinite(rms_N), rms_N, np.inf)
-
-
 class _Classroom:
     """Nets in training, each with its own streams, moments and number of updates."""
 
@@ -162,9 +107,9 @@ class _Classroom:
         self.weights_PN = np.stack(
             [fresh_weights(job.seed, peepholes=job.peepholes) for job in jobs], axis=1
         )
-        self.streams = Streams.begin(nets)
+        self.streams = Streams(nets)
         self.age_N, self.phase_N, self.longest_N, self.updates_N = np.zeros((4, nets), int)
-        self.gradient_PN, self.mean_PN, self.square_PN = np.zeros((3, WEIGHTS, nets))
+        self.memory_MPN = np.zeros((3, WEIGHTS, nets))
         self.promising: dict[int, Solution] = {}
         """The last whole stream of each net that is unsolved, since the last examination."""
         self.solved: dict[int, Solution] = {}
@@ -175,7 +120,7 @@ class _Classroom:
         y_N = np.where(self.binary_N, sigmoid(sums_N), sums_N)
         error_N = y_N - self.targets[self.first_N + self.phase_N]
         by_sum_N = np.where(self.binary_N, error_N * y_N * (1 - y_N), error_N)
-        self.streams.add_gradient(self.gradient_PN, self.weights_PN, by_sum_N)
+        self.streams.add_gradient(self.memory_MPN[0], self.weights_PN, by_sum_N)
         self.age_N += 1
         self.phase_N += 1
         self.phase_N[self.phase_N == self.period_N] = 0
@@ -193,18 +138,18 @@ class _Classroom:
         """Update some nets by Adam (Kingma & Ba 2015) with a share of their rate, and restart."""
         self.longest_N[nets] = np.maximum(self.longest_N[nets], self.age_N[nets])
         self.updates_N[nets] += 1
-        gradient = self.gradient_PN[:, nets] / self.age_N[nets] * self.used_PN[:, nets]
-        gradient = np.clip(gradient, -self.plan.clip, self.plan.clip)
+        gradient, mean, square = self.memory_MPN[:, :, nets]
+        gradient *= self.used_PN[:, nets] / self.age_N[nets]
+        np.clip(gradient, -self.plan.clip, self.plan.clip, out=gradient)
         slow, slower = _DECAYS
-        mean = self.mean_PN[:, nets] * slow + gradient * (1 - slow)
-        square = self.square_PN[:, nets] * slower + gradient**2 * (1 - slower)
-        self.mean_PN[:, nets], self.square_PN[:, nets] = mean, square
+        mean += (gradient - mean) * (1 - slow)
+        square += (gradient**2 - square) * (1 - slower)
+        self.memory_MPN[:, :, nets] = np.stack([np.zeros_like(gradient), mean, square])
         updates = self.updates_N[nets]
         size = np.sqrt(square / (1 - slower**updates)) + _TINY
         rate = self.rate_N[nets] * share / (1 - slow**updates)
         self.weights_PN[:, nets] -= rate * mean / size
         self.streams.restart(nets)
-        self.gradient_PN[:, nets] = 0
         self.age_N[nets] = 0
         self.phase_N[nets] = 0
 

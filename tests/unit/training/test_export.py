@@ -122,7 +122,7 @@ def test_equal_scores_go_to_the_lower_id() -> None:
         ("embedding", 1e-2),
         ("projection.weight", 1e-2),
         ("output_bias", 1e-2),
-        ("layers.0.peephole", 1e-3),
+        ("layers.0.peephole", 0.1),
     ],
 )
 def test_altered_weights_are_found(weight: str, change: float) -> None:

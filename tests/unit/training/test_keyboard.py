@@ -105,10 +105,11 @@ def test_without_words_nothing_is_recalled_or_saved(text: str) -> None:
 
 def test_the_table_shows_every_figure() -> None:
     """The lines for the terminal hold what was measured, as percentages."""
-    table = Evaluation(1234, 12.345, 1000, 0.1, 0.25, 0.5, 0.333, 0.01).table()
+    table = Evaluation(1234, 12.345, 45.678, 1000, 0.1, 0.25, 0.5, 0.333, 0.01).table()
 
     assert [
         "perplexity         12.35 over 1,234 tokens",
+        "  a word           45.68 (by white space)",
         "top-1              10.00% of 1,000 words",
         "top-3              25.00%",
         "top-5              50.00%",
