@@ -12,7 +12,7 @@ from functools import partial
 import torch
 
 from training.cells import build_layer
-from training.studies.adding import BASELINE, SOLVED_BELOW, AddingTask
+from training.studies.adding import SOLVED_BELOW, AddingTask
 from training.studies.learner import Learned, Training
 from training.studies.mitigations_figure import draw
 from training.studies.mitigations_told import Remedy, Trial, best_of, rows, sentences
@@ -43,7 +43,7 @@ class Sizes:
 
 
 FULL = Sizes(
-    AddingTask(length=40, batch=32, held_out=300),
+    AddingTask(length=40, batch=32, held_out=1000),
     hidden=32,
     max_steps=1500,
     rates=(1e-3, 3e-3, 1e-2),
@@ -73,7 +73,7 @@ def run(options: Options) -> Findings:
     best = best_of(trials)
     return Findings(
         rows=rows(trials, best),
-        draw=partial(draw, trials=best, solved_below=SOLVED_BELOW, baseline=BASELINE),
+        draw=partial(draw, trials=best, solved_below=SOLVED_BELOW, baseline=sizes.task.baseline),
         outcome=sentences(trials, best),
         seeds=seeds,
         setting=_setting(sizes),

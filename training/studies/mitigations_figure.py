@@ -35,8 +35,7 @@ def draw(figure: Figure, trials: Sequence[Trial], solved_below: float, baseline:
     for level, name in ((solved_below, "solved"), (baseline, "always 1")):
         errors.axvline(level, color="black", linewidth=0.8, linestyle=":")
         errors.annotate(name, (level, 1), xycoords=("data", "axes fraction"), fontsize=8,
-                        xytext=(-3, -4), textcoords="offset points", ha="right", va="top",
-                        rotation=90)  # fmt: skip
+                        xytext=(0, 3), textcoords="offset points", ha="center")  # fmt: skip
     errors.set_yticks(range(len(names)), names)
     errors.invert_yaxis()
     errors.set(xscale="log", xlabel="held-out mean squared error at the end")
@@ -58,8 +57,11 @@ def _draw_dots(
     runs: Sequence[Learned],
     value: Callable[[Learned], float],
 ) -> None:
-    """A dot a seed; what is no finite number is left out."""
+    """A dot a seed; a cross at the right edge where there is no finite number."""
     for number, run in enumerate(runs):
+        height = place + _HEIGHT * 0.6 * ((number + 0.5) / len(runs) - 0.5)
         if math.isfinite(value(run)):
-            nudge = _HEIGHT * 0.6 * ((number + 0.5) / len(runs) - 0.5)
-            axes.plot(value(run), place + nudge, "o", color=colour, markersize=4)
+            axes.plot(value(run), height, "o", color=colour, markersize=4)
+        else:
+            edge = axes.get_yaxis_transform()
+            axes.plot(1, height, "x", color=colour, markersize=5, transform=edge, clip_on=False)

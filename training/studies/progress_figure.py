@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.studies.learner import Learned
 from training.studies.looks import look
+
+_LOWEST = 1e-3
+"""The lowest error drawn, a tenth of what counts as solved; what is lower is drawn there."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Panel:
 
 
 def draw_progress(figure: Figure, panels: Sequence[Panel], error: str) -> None:
-    """A panel a difficulty, side by side, their legend below."""
+    """A panel a difficulty, side by side, a line a seed, with a dot where it solved the task."""
     figure.set_size_inches(3.6 * len(panels) + 0.6, 5)
     all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, panel in zip(all_axes, panels, strict=True):
@@ -41,26 +43,16 @@ def draw_progress(figure: Figure, panels: Sequence[Panel], error: str) -> None:
 def _draw_panel(axes: Axes, panel: Panel) -> None:
     for cell, runs in panel.runs.items():
         colour, style = look(cell)
-        steps, errors = middle_curve(runs)
-        axes.plot(steps, errors, style, color=colour, label=cell)
-        if all(run.solved for run in runs):
-            axes.plot(steps[-1], errors[-1], "o", color=colour, markersize=5)
+        for number, run in enumerate(runs):
+            steps = [step for step, _ in run.curve]
+            errors = [max(error, _LOWEST) for _, error in run.curve]
+            label = cell if number == 0 else None
+            axes.plot(steps, errors, style, color=colour, linewidth=1.1, alpha=0.85, label=label)
+            if run.solved:
+                axes.plot(steps[-1], errors[-1], "o", color=colour, markersize=4)
     for name, level in panel.levels.items():
         axes.axhline(level, color="black", linewidth=0.8, linestyle=":")
         axes.annotate(name, (1, level), xycoords=("axes fraction", "data"), fontsize=8,
                       xytext=(-3, 2), textcoords="offset points", ha="right")  # fmt: skip
     axes.set(title=panel.title, yscale="log", xlabel="training steps", xlim=(0, None))
     axes.grid(alpha=0.25)
-
-
-def middle_curve(runs: Sequence[Learned]) -> tuple[list[int], list[float]]:
-    """Steps and the median over the runs of the error then; a run that ended keeps its last."""
-    steps = sorted({step for run in runs for step, _ in run.curve})
-    lines = [[_error_at(run, step) for step in steps] for run in runs]
-    return steps, [float(error) for error in np.median(lines, axis=0)]
-
-
-def _error_at(run: Learned, step: int) -> float:
-    """The last error seen up to a step; that of the first look before it."""
-    seen = [error for looked, error in run.curve if looked <= step]
-    return seen[-1] if seen else run.curve[0][1]

@@ -61,7 +61,8 @@ def verdict(length: str, results: Race) -> str:
     solved = {cell: sum(run.solved for run in runs) for cell, runs in results.items()}
     ranked = sorted((cell for cell in results if solved[cell]), key=_speed(results, solved))
     names = [
-        f"{cell} ({solved[cell]} of {len(results[cell])} seeds, {median_steps(results[cell]):.0f})"
+        f"{cell} ({solved[cell]} of {len(results[cell])} seeds, "
+        f"{median_steps(results[cell]):.0f} steps)"
         for cell in ranked
     ]
     never = [cell for cell in results if not solved[cell]]

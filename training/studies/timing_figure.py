@@ -26,10 +26,10 @@ _PLAYED, _SHOWN = 100, 3
 def draw(figure: Figure, pairs: Sequence[Pair]) -> None:
     """Two panels over all tasks; below them what nets play that solved theirs."""
     figure.set_size_inches(10, 7.5)
-    above, below = figure.subfigures(2, 1, height_ratios=(5, 3))
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(5, 3))[:, 0]
     _draw_groups(above, pairs)
     solved = [pair for pair in pairs if pair.seeing.solutions or pair.blind.solutions]
-    longest = {pair.seeing.task.shape: pair for pair in solved}  # the last of a shape
+    longest = {pair.task.shape: pair for pair in solved}  # the last of a shape
     if longest:
         panels = below.subplots(1, len(longest), sharey=True, squeeze=False)[0]
         for axes, pair in zip(panels, longest.values(), strict=True):
@@ -43,11 +43,13 @@ def _draw_groups(figure: SubFigure, pairs: Sequence[Pair]) -> None:
     for line, pair in enumerate(pairs):
         _draw_group(left, right, line - _ASIDE, pair.seeing)
         _draw_group(left, right, line + _ASIDE, pair.blind)
-    left.set_yticks(range(len(pairs)), [pair.seeing.task.name for pair in pairs])
+    left.set_yticks(range(len(pairs)), [pair.task.name for pair in pairs])
     left.set(title="nets that solve the task, and 95 % interval", xlim=(-0.03, 1.03))
     left.set_ylim(len(pairs) - 0.5, -0.5)
     left.xaxis.set_major_formatter(PercentFormatter(1))
-    right.set(title="training steps to the solution, a mark a net", xscale="log")
+    right.set(title="training steps to the solution, a mark a net")
+    if any(pair.seeing.solutions or pair.blind.solutions for pair in pairs):
+        right.set_xscale("log")
     for axes in (left, right):
         axes.grid(axis="x", alpha=0.25)
     figure.legend(handles=_marks(), loc="outside lower center", ncols=3, frameon=False)
@@ -55,15 +57,15 @@ def _draw_groups(figure: SubFigure, pairs: Sequence[Pair]) -> None:
 
 def _draw_group(left: Axes, right: Axes, height: float, group: Group) -> None:
     colour, mark, _ = _LOOKS[group.peepholes]
-    left.plot(group.interval, (height, height), color=colour, linewidth=2)
-    left.plot(group.rate, height, mark, color=colour, markersize=6)
+    left.plot(group.solved.interval, (height, height), color=colour, linewidth=2)
+    left.plot(group.solved.rate, height, mark, color=colour, markersize=6)
     steps = [solution.steps for solution in group.solutions]
     right.plot(steps, [height] * len(steps), mark, color=colour, alpha=0.35, markersize=5)
 
 
 def _draw_sample(axes: Axes, pair: Pair) -> None:
     """The last periods that a net of each kind plays on its own with its solution."""
-    task = pair.seeing.task
+    task = pair.task
     shown = _SHOWN * task.period
     steps = np.arange(1, shown + 1)
     axes.plot(steps, np.tile(task.target_T, _SHOWN), color="#999999", linewidth=4, alpha=0.5)

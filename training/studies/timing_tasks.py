@@ -67,6 +67,7 @@ def examine(task: Task, weights_PN: Doubles, periods: int) -> tuple[NDArray[np.b
     """
     target_T = np.tile(task.target_T, periods)
     error_TN = play_task(task, weights_PN, periods) - target_T[:, None]
-    rms_N = np.sqrt(np.mean(error_TN**2, axis=0))
+    error_NT = np.ascontiguousarray(error_TN.T)  # a net's mean is the same beside any others
+    rms_N = np.sqrt(np.mean(error_NT**2, axis=1))
     right_N = np.all(np.abs(error_TN) < task.tolerance, axis=0)
     return right_N, np.where(np.isfinite(rms_N), rms_N, np.inf)

@@ -36,8 +36,8 @@ class Job:
 
     task: Task
     peepholes: bool
-    seed: int
     learning_rate: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Plan:
     """Periods after which a training stream ends, if no error ended it."""
     examination: int = 100
     """Periods without an error that show a task to be solved."""
+    endurance: int = 1000
+    """Periods that solutions are played for in the end."""
     clip: float = 1.0
     """Of each component of a net's gradient."""
     examine_every: int = 10_000
@@ -72,6 +74,10 @@ class Outcome:
 
     solution: Solution | None
     """The first weights that passed an examination; None if none did."""
+    endures: bool
+    """Whether those weights are right throughout the endurance."""
+    right_at_end: bool
+    """Whether the last weights pass an examination."""
     longest: float
     """The longest training stream, in periods."""
     error: float
@@ -160,17 +166,26 @@ class _Classroom:
             if nets:
                 weights_PN = np.stack([self.promising[net].weights_P for net in nets], axis=1)
                 passed, _ = examine(task, weights_PN, self.plan.examination)
-                self.solved |= {n: self.promising[n] for n, ok in zip(nets, passed) if ok}
+                self.solved |= {
+                    n: self.promising[n] for n, ok in zip(nets, passed, strict=True) if ok
+                }
         self.promising = {}
 
     def outcomes(self) -> list[Outcome]:
-        """What became of every net, by one last examination."""
+        """What became of every net."""
+        nets = len(self.jobs)
         longest_N = np.maximum(self.longest_N, self.age_N) / self.period_N
-        error_N = np.empty(len(self.jobs))
+        endures_N, right_N, error_N = np.zeros(nets, bool), np.zeros(nets, bool), np.zeros(nets)
         for task in self.tasks:
-            nets = [net for net, job in enumerate(self.jobs) if job.task == task]
-            _, error_N[nets] = examine(task, self.weights_PN[:, nets], self.plan.examination)
+            those = [net for net, job in enumerate(self.jobs) if job.task == task]
+            last_PN = self.weights_PN[:, those]
+            right_N[those], error_N[those] = examine(task, last_PN, self.plan.examination)
+            those = [net for net in those if net in self.solved]
+            if those:
+                solved_PN = np.stack([self.solved[net].weights_P for net in those], axis=1)
+                endures_N[those], _ = examine(task, solved_PN, self.plan.endurance)
+        measured = zip(endures_N, right_N, longest_N, error_N, strict=True)
         return [
-            Outcome(self.solved.get(net), float(longest), float(error))
-            for net, (longest, error) in enumerate(zip(longest_N, error_N, strict=True))
+            Outcome(self.solved.get(net), bool(endures), bool(right), float(longest), float(error))
+            for net, (endures, right, longest, error) in enumerate(measured)
         ]

@@ -18,7 +18,7 @@ _COLOURS = ("#e09f3e", "#c8553d", "#5aa9e6", "#1f4e9c")
 
 
 def draw(figure: Figure, curves: Sequence[Curve]) -> None:
-    """A panel a way of training, side by side, the windows named below."""
+    """A panel a way of training, side by side; lines are means, bars reach over all seeds."""
     figure.set_size_inches(12, 4.8)
     alone, mixed, zeroed = figure.subplots(1, 3, sharey=True)
     windows = sorted({curve.window for curve in curves})
@@ -36,15 +36,17 @@ def draw(figure: Figure, curves: Sequence[Curve]) -> None:
     )
     alone.set_ylabel("share of questions answered rightly")
     handles = [Line2D([], [], color=colours[w], marker="o", markersize=4) for w in windows]
-    labels = [f"window of {window} steps" for window in windows]
+    labels = [f"window {window}" for window in windows]
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
 
 
 def _draw_curve(axes: Axes, curve: Curve, colour: str, style: str) -> None:
+    """The mean over the seeds, and from the worst to the best of them."""
     lags = sorted(curve.by_lag)
     means = [curve.mean(lag) for lag in lags]
-    deviations = [curve.deviation(lag) for lag in lags]
-    axes.errorbar(lags, means, deviations, linestyle=style, color=colour, marker="o",
+    below = [max(0.0, curve.mean(lag) - min(curve.by_lag[lag])) for lag in lags]
+    above = [max(0.0, max(curve.by_lag[lag]) - curve.mean(lag)) for lag in lags]
+    axes.errorbar(lags, means, (below, above), linestyle=style, color=colour, marker="o",
                   markersize=4, elinewidth=0.8, capsize=2)  # fmt: skip
 
 
@@ -52,9 +54,9 @@ def _finish(axes: Axes, title: str, styles: Sequence[str]) -> None:
     """Name what is drawn and what the line styles stand for, the solid one first."""
     axes.axhline(GUESSING, color="black", linewidth=0.8, linestyle=":")
     axes.annotate("guessing", (1, GUESSING), xycoords=("axes fraction", "data"), fontsize=8,
-                  xytext=(-3, -10), textcoords="offset points", ha="right")  # fmt: skip
+                  xytext=(-3, -12), textcoords="offset points", ha="right")  # fmt: skip
     axes.set(title=title, xlabel="lag in steps", ylim=(0, 1.05))
     axes.grid(alpha=0.25)
     if styles:
         handles = [Line2D([], [], color="black", linestyle=style) for style in ("-", "--")]
-        axes.legend(handles, styles, fontsize=8, loc="center right")
+        axes.legend(handles, styles, fontsize=8, loc="lower right")

@@ -77,6 +77,8 @@ def rows(curves: Sequence[Curve]) -> list[Row]:
             "lag": lag,
             "recall": curve.mean(lag),
             "sd": curve.deviation(lag),
+            "lowest": min(curve.by_lag[lag]),
+            "highest": max(curve.by_lag[lag]),
             "ceiling": curve.ceiling(lag),
         }
         for curve in curves

@@ -23,6 +23,8 @@ def test_a_quick_run_leaves_a_row_a_length_and_cell(tmp_path: Path) -> None:
     ]
     assert all(row["seeds"] == "1" for row in table)
     assert all(float(row["error"]) > 0 for row in table)
+    always_1 = AddingTask(12, batch=1, held_out=20).baseline
+    assert [always_1] * len(CELLS) == [float(row["always_1"]) for row in table[len(CELLS) :]]
     for told in (f"{measure_baseline(6):.4f}", "0.1667", "0.1767", "T = 12: "):
         assert told in report
 

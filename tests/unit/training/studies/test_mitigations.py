@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
 from tests.unit.training.studies.quick import run_quickly
 from training.studies.learner import Learned
 from training.studies.mitigations import QUICK, REMEDIES
+from training.studies.mitigations_figure import draw
 from training.studies.mitigations_told import Remedy, Trial, best_of, rows, sentences
 
 PLAIN = Remedy("nothing", "rnn_tanh")
@@ -74,6 +78,18 @@ def test_diverged_runs_are_counted_and_not_hidden() -> None:
     row = rows(TRIALS, best_of(TRIALS))[0]
 
     assert (1, math.inf, "") == (row["diverged"], row["error"], row["steps"])
+
+
+def test_a_diverged_run_is_drawn_as_a_cross() -> None:
+    """At the edge of the errors, beside the dots of the runs that have one."""
+    figure = Figure()
+
+    draw(figure, TRIALS, solved_below=0.01, baseline=1 / 6)
+    FigureCanvasAgg(figure).draw()
+
+    marks = [line.get_marker() for line in figure.axes[0].lines]
+    runs = sum(len(trial.runs) for trial in TRIALS)
+    assert (1, runs - 1) == (marks.count("x"), marks.count("o"))
 
 
 def test_what_is_told_is_computed() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
-import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from training.cells import build_layer
 from training.config import CELLS
 from training.studies.learner import Learned
-from training.studies.progress_figure import middle_curve
+from training.studies.progress_figure import Panel, draw_progress
 from training.studies.race import figures, learning_rate, race, verdict
 
 
@@ -69,8 +70,8 @@ def test_the_verdict_ranks_by_seeds_and_then_by_steps() -> None:
     }
 
     assert verdict("T = 5", results) == (
-        "T = 5: solved by gru (2 of 2 seeds, 20), lstm (2 of 2 seeds, 40), "
-        "rnn_relu (1 of 2 seeds, 20); not by rnn_tanh."
+        "T = 5: solved by gru (2 of 2 seeds, 20 steps), lstm (2 of 2 seeds, 40 steps), "
+        "rnn_relu (1 of 2 seeds, 20 steps); not by rnn_tanh."
     )
     assert verdict("T = 6", {"gru": [FAILED]}) == "T = 6: solved by no cell."
 
@@ -82,9 +83,15 @@ def test_cells_without_gates_learn_at_a_smaller_rate() -> None:
     assert {"rnn_tanh", "rnn_relu"} == {c for c, rate in rates.items() if rate < rates["lstm"]}
 
 
-def test_the_curve_in_the_middle_keeps_what_a_finished_run_had() -> None:
-    """A run that stopped early counts with its last error from then on."""
-    steps, errors = middle_curve([SOLVED, SLOW, FAILED])
+def test_a_dot_ends_the_line_of_each_seed_that_solved_the_task() -> None:
+    """Nets that diverged or failed are drawn as far as they came."""
+    results = {"gru": [SOLVED, SLOW], "lstm": [FAILED, SLOW], "rnn_tanh": [DIVERGED, FAILED]}
+    figure = Figure()
 
-    assert [10, 20, 30, 40] == steps
-    assert pytest.approx([0.5, 0.4, 0.3, 0.001]) == errors
+    draw_progress(figure, [Panel("T = 5", results, {"solved": 0.01})], error="error")
+    FigureCanvasAgg(figure).draw()
+
+    lines = figure.axes[0].lines
+    dots = [list(line.get_xdata()) for line in lines if line.get_marker() == "o"]
+    assert [[20], [40], [40]] == dots
+    assert ["gru", "lstm", "rnn_tanh"] == figure.axes[0].get_legend_handles_labels()[1]

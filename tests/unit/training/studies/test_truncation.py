@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -21,6 +23,7 @@ from training.studies.tasks import (
     training_chance,
 )
 from training.studies.truncation import KINDS, Sizes, _train, question_loss, read, recall
+from training.studies.truncation_figure import draw
 from training.studies.truncation_told import Curve, Kind, rows, sentences
 
 LSTM = Kind("lstm", one_lag=False, carried=True)
@@ -192,4 +195,25 @@ def test_what_is_told_is_computed() -> None:
     assert [("one lag", 1, 0.95), ("one lag", 2, 0.6), ("one lag", 9, 0.3)] == [
         (row["stream"], row["lag"], pytest.approx(row["recall"])) for row in rows(curves)[:3]
     ]
-    assert pytest.approx(0.1 / 2**0.5) == rows(curves)[0]["sd"]
+    first = rows(curves)[1]
+    assert pytest.approx((0.2 / 2**0.5, 0.5, 0.7)) == tuple(
+        first[key] for key in ("sd", "lowest", "highest")
+    )
+
+
+def test_the_figure_takes_means_that_round_off_the_extremes() -> None:
+    """The mean of equal shares may lie a last bit beside them, which is no negative bar."""
+    above, below = [0.47] * 7, [0.49] * 7
+    curves = [
+        Curve(kind, 5, carried, {2: above, 4: below})
+        for kind in KINDS
+        for carried in {kind.carried, True}
+    ]
+    figure = Figure()
+    assert curves[0].mean(2) > max(above)
+    assert curves[0].mean(4) < min(below)
+
+    draw(figure, curves)
+    FigureCanvasAgg(figure).draw()
+
+    assert [1, 2, 2] == [len(axes.containers) for axes in figure.axes]
