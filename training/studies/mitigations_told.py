@@ -115,17 +115,17 @@ def _effect_of_clip(alone: Sequence[Trial], clipped: Sequence[Trial]) -> str:
 
 
 def _explosions(trials: Sequence[Trial]) -> str:
-    """How many runs diverged at any rate, and whose gradients were largest."""
+    """How many runs diverged at any rate, and how large gradients became where nothing clips."""
     runs = sum(len(trial.runs) for trial in trials)
     diverged = sum(trial.diverged for trial in trials)
     largest: dict[str, float] = {}
-    for trial in trials:
+    for trial in (trial for trial in trials if trial.clip is None):
         seen = max(run.largest_gradient for run in trial.runs)
-        largest[trial.remedy.name] = max(seen, largest.get(trial.remedy.name, 0.0))
+        largest[trial.name] = max(seen, largest.get(trial.name, 0.0))
     norms = ", ".join(f"{norm:.2g} {name}" for name, norm in largest.items())
     return (
-        f"{diverged} of {runs} runs diverged, over all rates. Largest norm of a gradient at any "
-        f"rate: {norms}."
+        f"{diverged} of {runs} runs diverged, over all rates. Largest norm of a gradient without "
+        f"a clip, at any rate: {norms}."
     )
 
 
