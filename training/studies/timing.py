@@ -54,7 +54,7 @@ FULL = Sizes(
     ),
     plan=Plan(steps=2_500_000),
     seeds=20,
-    rates=(3e-3, 1e-2, 3e-2),
+    rates=(3e-3, 1e-2, 3e-2, 1e-1),
 )
 QUICK = Sizes(
     tasks=(Task("spikes", 2), Task("cosine", 2), Task("triangle", 3), Task("rectangle", 5)),
@@ -72,10 +72,10 @@ def run(options: Options) -> Findings:
     kinds = list(product(sizes.tasks, (True, False), sizes.rates))
     jobs = [Job(*kind, seed) for kind in kinds for seed in range(1, seeds + 1)]
     outcomes = iter(train(jobs, sizes.plan))
-    groups = [told.Group(*kind, list(islice(outcomes, seeds))) for kind in kinds]
-    pairs = told.pairs_of_best(groups)
+    groups = [told.Group(*kind, sizes.plan, list(islice(outcomes, seeds))) for kind in kinds]
+    pairs = told.paired(groups)
     return Findings(
-        rows=told.rows(groups),
+        rows=told.rows(pairs),
         draw=partial(draw, pairs=pairs),
         outcome=[
             *told.sentences(pairs),
@@ -98,16 +98,17 @@ training stream ends at the first error of {_tolerances(sizes)}, or after {plan.
 Behind it the net learns from it by one step of Adam, with the whole gradient of the mean squared
 error (the paper: a truncated one, and momentum, at every step of time), components clipped at
 {plan.clip:g}, learning rates of {", ".join(f"{rate:g}" for rate in sizes.rates)} falling to zero
-over {plan.steps:,} steps of time. Each kind of net is compared at the rate that did best for it on
-the task (`best`), over the same seeds, which flatters both.
+over {plan.steps:,} steps of time.
 
 Solved: every {plan.examine_every:,} steps the last weights that came through a whole stream are
 frozen and run on their own for {plan.examination} periods; if no error is too large they are the
 solution. Enduring: the solution lasts {plan.endurance:,} periods. Right at the end: training goes
-on behind a solution, and the last weights of all last {plan.examination} periods; rms_error is
-theirs over that time, the median over the nets (an output that is constant has {constants}).
-Intervals are Wilson's, of 95 %. steps and streams are those before the solution, longest_periods is
-a net's longest training stream; all are medians."""
+on behind a solution, and the last weights of all last {plan.examination} periods; `rms_error` is
+theirs over that time (an output that is constant has {constants}), and they last `periods_at_end`.
+`steps` and `streams` are those before a solution, `longest_stream` is in periods; all are medians
+over the nets. Intervals are Wilson's, of 95 %. By each measure both kinds of net are compared at
+the learning rate that did best for them on the task (`best`: by the nets that solved it), over the
+same seeds, which flatters both."""
 
 
 def _tolerances(sizes: Sizes) -> str:

@@ -1,4 +1,4 @@
-"""The figure of the study `timing`: who solved what, how soon, and what it then plays.
+"""The figure of the study `timing`: who solved what, who kept it, how soon, what it then plays.
 
 Must not know: how nets are trained.
 """
@@ -14,9 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from training.studies.timing_tasks import play_task
-from training.studies.timing_told import Group, Pair
+from training.studies.timing_told import MEASURES, Group, Pair, Share
 
 _LOOKS = {True: ("#1f4e9c", "o", "with peepholes"), False: ("#c8553d", "s", "without")}
+_GREY = "#999999"
 _ASIDE = 0.17
 """From a task's line to either of its groups."""
 _PLAYED, _SHOWN = 100, 3
@@ -24,12 +25,11 @@ _PLAYED, _SHOWN = 100, 3
 
 
 def draw(figure: Figure, pairs: Sequence[Pair]) -> None:
-    """Two panels over all tasks; below them what nets play that solved theirs."""
-    figure.set_size_inches(10, 7.5)
+    """Three panels over all tasks; below them what nets play that solved theirs."""
+    figure.set_size_inches(11, 8)
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(5, 3))[:, 0]
-    _draw_groups(above, pairs)
-    solved = [pair for pair in pairs if pair.seeing.solutions or pair.blind.solutions]
-    longest = {pair.task.shape: pair for pair in solved}  # the last of a shape
+    _draw_tasks(above, pairs)
+    longest = {pair.task.shape: pair for pair in pairs if pair.learnt}  # the last of a shape
     if longest:
         panels = below.subplots(1, len(longest), sharey=True, squeeze=False)[0]
         for axes, pair in zip(panels, longest.values(), strict=True):
@@ -37,30 +37,39 @@ def draw(figure: Figure, pairs: Sequence[Pair]) -> None:
         panels[0].set_ylabel("output")
 
 
-def _draw_groups(figure: SubFigure, pairs: Sequence[Pair]) -> None:
-    """Rates on the left, steps on the right, a line a task."""
-    left, right = figure.subplots(1, 2, sharey=True)
+def _draw_tasks(figure: SubFigure, pairs: Sequence[Pair]) -> None:
+    """Two rates and the steps, a line a task."""
+    solved, at_end, steps = figure.subplots(1, 3, sharey=True)
     for line, pair in enumerate(pairs):
-        _draw_group(left, right, line - _ASIDE, pair.seeing)
-        _draw_group(left, right, line + _ASIDE, pair.blind)
-    left.set_yticks(range(len(pairs)), [pair.task.name for pair in pairs])
-    left.set(title="nets that solve the task, and 95 % interval", xlim=(-0.03, 1.03))
-    left.set_ylim(len(pairs) - 0.5, -0.5)
-    left.xaxis.set_major_formatter(PercentFormatter(1))
-    right.set(title="training steps to the solution, a mark a net")
-    if any(pair.seeing.solutions or pair.blind.solutions for pair in pairs):
-        right.set_xscale("log")
-    for axes in (left, right):
+        for axes, name in ((solved, "solved"), (at_end, "right at the end")):
+            for height, group in zip((line - _ASIDE, line + _ASIDE), pair.best(name), strict=True):
+                _draw_share(axes, height, group, MEASURES[name](group))
+        for height, group in zip((line - _ASIDE, line + _ASIDE), pair.best("solved"), strict=True):
+            _draw_steps(steps, height, group)
+    solved.set_yticks(range(len(pairs)), [pair.task.name for pair in pairs])
+    solved.set(title="solved at some time", ylim=(len(pairs) - 0.5, -0.5))
+    at_end.set(title="right at the end of training")
+    for axes in (solved, at_end):
+        axes.set(xlim=(-0.04, 1.04), xlabel="nets, and 95 % interval")
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+    steps.set(title="training steps to the solution", xlabel="steps, a mark a net")
+    if any(pair.learnt for pair in pairs):
+        steps.set_xscale("log")
+    for axes in (solved, at_end, steps):
         axes.grid(axis="x", alpha=0.25)
     figure.legend(handles=_marks(), loc="outside lower center", ncols=3, frameon=False)
 
 
-def _draw_group(left: Axes, right: Axes, height: float, group: Group) -> None:
+def _draw_share(axes: Axes, height: float, group: Group, share: Share) -> None:
     colour, mark, _ = _LOOKS[group.peepholes]
-    left.plot(group.solved.interval, (height, height), color=colour, linewidth=2)
-    left.plot(group.solved.rate, height, mark, color=colour, markersize=6)
+    axes.plot(share.interval, (height, height), color=colour, linewidth=2)
+    axes.plot(share.rate, height, mark, color=colour, markersize=6)
+
+
+def _draw_steps(axes: Axes, height: float, group: Group) -> None:
+    colour, mark, _ = _LOOKS[group.peepholes]
     steps = [solution.steps for solution in group.solutions]
-    right.plot(steps, [height] * len(steps), mark, color=colour, alpha=0.35, markersize=5)
+    axes.plot(steps, [height] * len(steps), mark, color=colour, alpha=0.35, markersize=5)
 
 
 def _draw_sample(axes: Axes, pair: Pair) -> None:
@@ -68,14 +77,14 @@ def _draw_sample(axes: Axes, pair: Pair) -> None:
     task = pair.task
     shown = _SHOWN * task.period
     steps = np.arange(1, shown + 1)
-    axes.plot(steps, np.tile(task.target_T, _SHOWN), color="#999999", linewidth=4, alpha=0.5)
-    for group in (pair.seeing, pair.blind):
+    axes.plot(steps, np.tile(task.target_T, _SHOWN), color=_GREY, linewidth=4, alpha=0.5)
+    for group in pair.best("solved"):
         colour, mark, _ = _LOOKS[group.peepholes]
         for solution in group.solutions[:1]:
             y_T = play_task(task, solution.weights_P[:, None], _PLAYED)[-shown:, 0]
             axes.plot(steps, y_T, marker=mark, color=colour, markersize=3, linewidth=1)
-    first, last = _PLAYED - _SHOWN + 1, _PLAYED
-    axes.set(title=f"{task.name}, periods {first} to {last}", xlabel="step")
+    first = _PLAYED - _SHOWN + 1
+    axes.set(title=f"{task.name}: solutions, periods {first} to {_PLAYED}", xlabel="step")
     axes.grid(alpha=0.25)
 
 
@@ -86,5 +95,5 @@ def _marks() -> list[Line2D]:
             Line2D([], [], color=colour, marker=mark, label=label)
             for colour, mark, label in _LOOKS.values()
         ),
-        Line2D([], [], color="#999999", linewidth=4, alpha=0.5, label="target"),
+        Line2D([], [], color=_GREY, linewidth=4, alpha=0.5, label="target"),
     ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from training.studies.timing_nets import Doubles, play, sigmoid
 
+Counts = NDArray[np.int64]
 Shape = Literal["spikes", "cosine", "triangle", "rectangle"]
 
 
@@ -60,8 +61,8 @@ def play_task(task: Task, weights_PN: Doubles, periods: int) -> Doubles:
     return sigmoid(sums_TN) if task.is_binary else sums_TN
 
 
-def examine(task: Task, weights_PN: Doubles, periods: int) -> tuple[NDArray[np.bool_], Doubles]:
-    """Let nets of a task run on their own: whether each was right throughout, and its RMS error.
+def examine(task: Task, weights_PN: Doubles, periods: int) -> tuple[Counts, Doubles]:
+    """Let nets of a task run on their own: whole periods before the first error, and RMS error.
 
     Both [N]; the error is inf where the output left what float64 can hold.
     """
@@ -69,5 +70,6 @@ def examine(task: Task, weights_PN: Doubles, periods: int) -> tuple[NDArray[np.b
     error_TN = play_task(task, weights_PN, periods) - target_T[:, None]
     error_NT = np.ascontiguousarray(error_TN.T)  # a net's mean is the same beside any others
     rms_N = np.sqrt(np.mean(error_NT**2, axis=1))
-    right_N = np.all(np.abs(error_TN) < task.tolerance, axis=0)
-    return right_N, np.where(np.isfinite(rms_N), rms_N, np.inf)
+    wrong_NT = ~(np.abs(error_NT) < task.tolerance)
+    right_N = np.where(wrong_NT.any(axis=1), wrong_NT.argmax(axis=1), len(target_T))
+    return right_N // task.period, np.where(np.isfinite(rms_N), rms_N, np.inf)

@@ -6,13 +6,13 @@ Must not know: how nets are trained, figures.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from training.studies.study import Row
 from training.studies.timing_tasks import Task
-from training.studies.timing_training import Outcome, Solution
+from training.studies.timing_training import Outcome, Plan, Solution
 
 _Z_95 = 1.959964
 """95 % of a normal distribution lie within so many standard deviations."""
@@ -50,6 +50,7 @@ class Group:
     task: Task
     peepholes: bool
     learning_rate: float
+    plan: Plan
     outcomes: Sequence[Outcome]
 
     @property
@@ -60,17 +61,17 @@ class Group:
     @property
     def solved(self) -> Share:
         """The nets that at some time passed an examination."""
-        return Share(len(self.solutions), len(self.outcomes))
+        return self._share(outcome.solution is not None for outcome in self.outcomes)
 
     @property
     def enduring(self) -> Share:
         """The nets whose solution was right for much longer, too."""
-        return Share(sum(outcome.endures for outcome in self.outcomes), len(self.outcomes))
+        return self._share(o.solution_lasts == self.plan.endurance for o in self.outcomes)
 
     @property
     def right_at_end(self) -> Share:
         """The nets that pass an examination after all of their training."""
-        return Share(sum(outcome.right_at_end for outcome in self.outcomes), len(self.outcomes))
+        return self._share(o.end_lasts >= self.plan.examination for o in self.outcomes)
 
     @property
     def steps(self) -> float:
@@ -95,13 +96,17 @@ class Group:
             "solved": self.solved.successes,
             "low_95": low,
             "high_95": high,
-            "enduring": self.enduring.successes,
-            "right_at_end": self.right_at_end.successes,
             "steps": int(self.steps) if self.solutions else "",
             "streams": int(median(streams)) if streams else "",
-            "longest_periods": median(outcome.longest for outcome in self.outcomes),
+            "enduring": self.enduring.successes,
+            "right_at_end": self.right_at_end.successes,
+            "periods_at_end": median(outcome.end_lasts for outcome in self.outcomes),
             "rms_error": self.error,
+            "longest_stream": median(outcome.longest for outcome in self.outcomes),
         }
+
+    def _share(self, done: Iterable[bool]) -> Share:
+        return Share(sum(done), len(self.outcomes))
 
 
 Measure = Callable[[Group], Share]
@@ -111,46 +116,69 @@ MEASURES: dict[str, Measure] = {
     "right at the end": lambda group: group.right_at_end,
 }
 """What kinds of nets are compared by."""
+_VERDICTS = ("peepholes help", "peepholes hinder", "the intervals overlap")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One kind of net on one task, a group a learning rate."""
+
+    groups: Sequence[Group]
+
+    def best(self, measure: Measure) -> Group:
+        """The group that did best by a measure, and of equals the one that was sooner."""
+        return min(self.groups, key=lambda group: (-measure(group).successes, group.steps))
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The nets of one task with peepholes and those without, each at their best learning rate."""
+    """Nets with peepholes and nets without, on one task."""
 
-    seeing: Group
-    blind: Group
+    seeing: Side
+    blind: Side
 
     @property
     def task(self) -> Task:
         """That of both."""
-        return self.seeing.task
+        return self.seeing.groups[0].task
 
-    def verdict(self, measure: Measure) -> str:
-        """Which of the two is better, if the intervals tell."""
-        low, high = measure(self.seeing).interval
-        blind_low, blind_high = measure(self.blind).interval
+    @property
+    def learnt(self) -> bool:
+        """Whether any net solved it."""
+        return any(group.solutions for group in (*self.seeing.groups, *self.blind.groups))
+
+    def best(self, name: str) -> tuple[Group, Group]:
+        """Both kinds, each at the learning rate that does best for it by the named measure."""
+        return self.seeing.best(MEASURES[name]), self.blind.best(MEASURES[name])
+
+    def verdict(self, name: str) -> str:
+        """Which of the two is better by the named measure, if the intervals tell."""
+        (low, high), (blind_low, blind_high) = (
+            MEASURES[name](group).interval for group in self.best(name)
+        )
+        helps, hinders, unclear = _VERDICTS
         if low > blind_high:
-            return "peepholes help"
-        return "peepholes hinder" if blind_low > high else "the intervals overlap"
+            return helps
+        return hinders if blind_low > high else unclear
 
 
-def pairs_of_best(groups: Sequence[Group]) -> list[Pair]:
-    """For each task and kind the learning rate that solved most, or most lastingly, or soonest."""
-    best: dict[tuple[Task, bool], Group] = {}
-    for group in sorted(groups, key=_merit, reverse=True):
-        best.setdefault((group.task, group.peepholes), group)
+def paired(groups: Sequence[Group]) -> list[Pair]:
+    """The groups by task and kind."""
+    sides: dict[tuple[Task, bool], list[Group]] = {}
+    for group in groups:
+        sides.setdefault((group.task, group.peepholes), []).append(group)
     tasks = dict.fromkeys(group.task for group in groups)
-    return [Pair(best[task, True], best[task, False]) for task in tasks]
+    return [Pair(Side(sides[task, True]), Side(sides[task, False])) for task in tasks]
 
 
-def _merit(group: Group) -> tuple[float, ...]:
-    return group.solved.successes, group.enduring.successes, -group.steps, -group.error
-
-
-def rows(groups: Sequence[Group]) -> list[Row]:
+def rows(pairs: Sequence[Pair]) -> list[Row]:
     """A row a group."""
-    best = [group for pair in pairs_of_best(groups) for group in (pair.seeing, pair.blind)]
-    return [group.row(best=any(group is one for one in best)) for group in groups]
+    return [
+        group.row(best=group is side.best(MEASURES["solved"]))
+        for pair in pairs
+        for side in (pair.seeing, pair.blind)
+        for group in side.groups
+    ]
 
 
 def sentences(pairs: Sequence[Pair]) -> list[str]:
@@ -159,28 +187,29 @@ def sentences(pairs: Sequence[Pair]) -> list[str]:
 
 
 def _about(pair: Pair) -> str:
-    both = (pair.seeing, pair.blind)
-    solved = f"solved by {pair.seeing.solved} with peepholes and {pair.blind.solved} without"
-    if not any(group.solutions for group in both):
-        return f"{pair.task.name}: {solved}."
-    steps = " and ".join(f"{g.steps:,.0f}" if g.solutions else "no" for g in both)
+    seeing, blind = pair.best("solved")
+    told = f"{pair.task.name}: solved by {seeing.solved} with peepholes and {blind.solved} without"
+    if not pair.learnt:
+        return f"{told}."
+    steps = " and ".join(f"{g.steps:,.0f}" if g.solutions else "no" for g in (seeing, blind))
     enduring, right = (
-        " and ".join(str(MEASURES[name](group).successes) for group in both)
+        " and ".join(str(MEASURES[name](group).successes) for group in pair.best(name))
         for name in ("enduring", "right at the end")
     )
+    errors = (min(group.error for group in side.groups) for side in (pair.seeing, pair.blind))
     return (
-        f"{pair.task.name}: {solved}, after a median of {steps} steps; enduring {enduring}, right "
-        f"at the end {right}."
+        f"{told}, after a median of {steps} steps; enduring {enduring}, right at the end {right}, "
+        f"the least median rms_error {' and '.join(f'{error:.2g}' for error in errors)}."
     )
 
 
 def _verdicts(pairs: Sequence[Pair]) -> list[str]:
     """Where peepholes help and where they hinder, by each measure."""
     said = []
-    for name, measure in MEASURES.items():
+    for name in MEASURES:
         found = {
-            verdict: _names([pair for pair in pairs if pair.verdict(measure) == verdict])
-            for verdict in ("peepholes help", "peepholes hinder", "the intervals overlap")
+            verdict: _names([pair for pair in pairs if pair.verdict(name) == verdict])
+            for verdict in _VERDICTS
         }
         told = "; ".join(f"{verdict} on {names}" for verdict, names in found.items())
         said.append(f"By the number of nets that are {name}, {told}.")
@@ -189,17 +218,14 @@ def _verdicts(pairs: Sequence[Pair]) -> list[str]:
 
 def _against_the_paper(pairs: Sequence[Pair]) -> list[str]:
     """Who learnt spikes, and what nobody learnt."""
-    spikes = [pair for pair in pairs if pair.task.is_binary]
+    spikes = [pair for pair in pairs if pair.task.is_binary and pair.learnt]
+    blind = [pair for pair in spikes if pair.blind.best(MEASURES["solved"]).solutions]
     found = {
-        "Spikes learnt by nets without peepholes, against the paper": [
-            pair for pair in spikes if pair.blind.solutions
-        ],
+        "Spikes learnt by nets without peepholes, against the paper": blind,
         "Spikes learnt only by nets with peepholes, as in the paper": [
-            pair for pair in spikes if pair.seeing.solutions and not pair.blind.solutions
+            pair for pair in spikes if pair not in blind
         ],
-        "Learnt by no net in the time given": [
-            pair for pair in pairs if not pair.seeing.solutions and not pair.blind.solutions
-        ],
+        "Learnt by no net in the time given": [pair for pair in pairs if not pair.learnt],
     }
     return [f"{what}: {_names(those)}." for what, those in found.items()]
 

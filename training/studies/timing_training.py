@@ -51,7 +51,7 @@ class Plan:
     examination: int = 100
     """Periods without an error that show a task to be solved."""
     endurance: int = 1000
-    """Periods that solutions are played for in the end."""
+    """Periods for which a solution and the last weights are played after training."""
     clip: float = 1.0
     """Of each component of a net's gradient."""
     examine_every: int = 10_000
@@ -74,14 +74,14 @@ class Outcome:
 
     solution: Solution | None
     """The first weights that passed an examination; None if none did."""
-    endures: bool
-    """Whether those weights are right throughout the endurance."""
-    right_at_end: bool
-    """Whether the last weights pass an examination."""
+    solution_lasts: int
+    """For how many periods those weights are right, up to the endurance; 0 without a solution."""
+    end_lasts: int
+    """For how many periods the last weights are."""
     longest: float
     """The longest training stream, in periods."""
     error: float
-    """Root of the mean squared error over an examination after training; inf if it diverged."""
+    """The last weights' root mean squared error over an examination; inf if they diverged."""
 
 
 def train(jobs: Sequence[Job], plan: Plan) -> list[Outcome]:
@@ -163,29 +163,33 @@ class _Classroom:
         """Examine the last weights of each unsolved net that came through a whole stream."""
         for task in self.tasks:
             nets = [net for net in self.promising if self.jobs[net].task == task]
-            if nets:
-                weights_PN = np.stack([self.promising[net].weights_P for net in nets], axis=1)
-                passed, _ = examine(task, weights_PN, self.plan.examination)
-                self.solved |= {
-                    n: self.promising[n] for n, ok in zip(nets, passed, strict=True) if ok
-                }
+            weights = [self.promising[net].weights_P for net in nets]
+            lasts = zip(nets, _periods(task, weights, self.plan.examination), strict=True)
+            passed = [net for net, periods in lasts if periods == self.plan.examination]
+            self.solved |= {net: self.promising[net] for net in passed}
         self.promising = {}
 
     def outcomes(self) -> list[Outcome]:
         """What became of every net."""
-        nets = len(self.jobs)
-        longest_N = np.maximum(self.longest_N, self.age_N) / self.period_N
-        endures_N, right_N, error_N = np.zeros(nets, bool), np.zeros(nets, bool), np.zeros(nets)
+        found: dict[int, Outcome] = {}
         for task in self.tasks:
-            those = [net for net, job in enumerate(self.jobs) if job.task == task]
-            last_PN = self.weights_PN[:, those]
-            right_N[those], error_N[those] = examine(task, last_PN, self.plan.examination)
-            those = [net for net in those if net in self.solved]
-            if those:
-                solved_PN = np.stack([self.solved[net].weights_P for net in those], axis=1)
-                endures_N[those], _ = examine(task, solved_PN, self.plan.endurance)
-        measured = zip(endures_N, right_N, longest_N, error_N, strict=True)
-        return [
-            Outcome(self.solved.get(net), bool(endures), bool(right), float(longest), float(error))
-            for net, (endures, right, longest, error) in enumerate(measured)
-        ]
+            nets = [net for net, job in enumerate(self.jobs) if job.task == task]
+            solved = [net for net in nets if net in self.solved]
+            solutions = [self.solved[net].weights_P for net in solved]
+            endurance = self.plan.endurance
+            solution_lasts = dict(zip(solved, _periods(task, solutions, endurance), strict=True))
+            end_lasts = _periods(task, list(self.weights_PN.T[nets]), endurance)
+            _, error_N = examine(task, self.weights_PN[:, nets], self.plan.examination)
+            for net, end, error in zip(nets, end_lasts, error_N.tolist(), strict=True):
+                longest = float(max(self.longest_N[net], self.age_N[net]) / task.period)
+                lasts = solution_lasts.get(net, 0)
+                found[net] = Outcome(self.solved.get(net), lasts, end, longest, error)
+        return [found[net] for net in range(len(self.jobs))]
+
+
+def _periods(task: Task, weights: Sequence[Doubles], periods: int) -> list[int]:
+    """For how many periods each of some weights [P] are right."""
+    if not weights:
+        return []
+    right_N, _ = examine(task, np.stack(weights, axis=1), periods)
+    return [int(right) for right in right_N]
