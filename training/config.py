@@ -107,6 +107,9 @@ class RunConfig(ModelConfig):
     softmax_samples: Annotated[int, Field(ge=0)] = 0
     """Words drawn for each window's softmax besides its own; 0 takes the whole vocabulary. Only
     training is sampled: validation and the exported head are exact (Jean 2015)."""
+    softmax_whole: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the steps, the last ones, that take the whole vocabulary all the same: a sample is
+    cheap while all is to be learnt, and blurs the rare words that are learnt last."""
     patience: Count = 5
     """Validations without a new best before the run stops early."""
     validations: Count = 10

@@ -56,7 +56,8 @@ class Stepper:
         with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
             hidden_TBH, self.state = self.model(ids_TB, state)
         dropped_TBH = self.model.drop_output(hidden_TBH)
-        loss = self.model.loss(dropped_TBH, targets_TB, self.dtype, self.config.softmax_samples)
+        samples = softmax_samples(self.config, index, self.total_steps)
+        loss = self.model.loss(dropped_TBH, targets_TB, self.dtype, samples)
         [value] = self.ranks.sum(loss.item() / self.ranks.world)
         if not math.isfinite(value):
             raise DivergedError(
@@ -117,6 +118,11 @@ def learning_rate(config: RunConfig, step: int, total_steps: int) -> float:
         return config.learning_rate * (0.04 + 0.96 * step / rise)
     progress = (step - rise) / max(1.0, total_steps - rise)
     return config.learning_rate * (0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def softmax_samples(config: RunConfig, step: int, total_steps: int) -> int:
+    """Words drawn for a step's softmax; 0 is the whole vocabulary, as in the last steps."""
+    return config.softmax_samples if step < (1 - config.softmax_whole) * total_steps else 0
 
 
 def build_optimizer(model: LanguageModel, config: RunConfig) -> torch.optim.Optimizer:
