@@ -30,7 +30,7 @@ class WordIndex:
         """Index `tokens`, whose position is their id."""
         self.shown: tuple[str, ...] = tuple(token.removeprefix(" ") for token in tokens)
         has_spaces = any(token.startswith(" ") and len(token) > 1 for token in tokens)
-        ids = [i for i in range(len(CONTROL_TOKENS), len(tokens)) if _is_shown(tokens[i])]
+        ids = [i for i in range(len(CONTROL_TOKENS), len(tokens)) if is_suggestible(tokens[i])]
         self._any = _SortedWords(ids, self.shown)
         behind_space = [i for i in ids if tokens[i].startswith(" ") or not has_spaces]
         self._spaced = _SortedWords(behind_space, self.shown)
@@ -63,10 +63,16 @@ def is_word(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN"
 
 
+def is_suggestible(word: str) -> bool:
+    """Whether a piece of text is a word to suggest: it holds a letter, a digit or a pictograph."""
+    return any(is_word(c) or unicodedata.category(c) == "So" for c in word)
+
+
+def starts_with(word: str, prefix: str) -> bool:
+    """Whether a word starts with a prefix, whatever the case."""
+    return _folded(word).startswith(_folded(prefix))
+
+
 def _folded(word: str) -> str:
     """A word in lower case, letter by letter: a final sigma is a sigma."""
     return "".join(character.lower() for character in word)
-
-
-def _is_shown(token: str) -> bool:
-    return any(is_word(c) or unicodedata.category(c) == "So" for c in token)

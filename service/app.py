@@ -46,6 +46,7 @@ async def start_parts(settings: Settings) -> Parts:
         settings.session_total_ttl_s,
         settings.max_tokens,
         settings.session_marks,
+        settings.session_cache,
         migrate=settings.model_change == "migrate",
     )
     packer = Packer(fleet, Codec(settings.state_secret.encode()))

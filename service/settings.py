@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     """Seconds a session lives at most, however often it is used."""
     session_marks: _Count = 8
     """Recent states kept a session, so that rewinding a few words replays nothing."""
+    session_cache: Annotated[int, Field(ge=0)] = 200
+    """Words that a session's continuous cache may hold; 0 forbids caches."""
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -1,8 +1,6 @@
-"""The continuous cache (Grave 2016): what was read lately is likely to come again.
+"""The continuous cache over a whole text: its perplexity, and weights tuned on another text.
 
-Each hidden vector that was read stands in a memory of bounded size beside the word that followed
-it. At every place the present hidden vector is held against those in the memory, and the words
-behind the alike ones share a part of the probability.
+The equation is that of `models.cache`, which the service shares.
 Must not know: texts, files, how a model is stored.
 """
 
@@ -16,25 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.cache import CacheConfig, likeness_weights
 from training.scorer import Floats, Scorer
 
 Ids = NDArray[np.int64]
 
 _CHUNK = 512
 THETAS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
-SHARES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
-
-
-@dataclass(frozen=True)
-class CacheConfig:
-    """How much is remembered, and how much it counts."""
-
-    size: int
-    """Words that the memory holds."""
-    theta: float
-    """How sharply alike hidden vectors stand out: weights are exp(theta * h . h_i)."""
-    share: float
-    """Lambda: the part of the probability that the cache has."""
+SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 
 
 @dataclass(frozen=True)
@@ -77,7 +64,7 @@ def tune_cache(
     _, theta, share = min(
         (_perplexity(reading, cached_T, share), theta, share) for (theta, cached_T), share in grid
     )
-    return CacheConfig(size, theta, share)
+    return CacheConfig(size=size, theta=theta, share=share)
 
 
 def cache_probabilities(reading: Reading, size: int, thetas: Sequence[float]) -> Floats:
@@ -88,18 +75,10 @@ def cache_probabilities(reading: Reading, size: int, thetas: Sequence[float]) ->
         end, oldest = min(start + _CHUNK, total), max(0, start - size)
         likeness_QM = reading.hidden_TD[start:end] @ reading.hidden_TD[oldest:end].T
         age_QM = np.arange(start, end)[:, None] - np.arange(oldest, end)[None]
-        remembered_QM = (age_QM > 0) & (age_QM <= size)
+        likeness_QM[(age_QM <= 0) | (age_QM > size)] = -np.inf
         hits_QM = reading.targets_T[start:end, None] == reading.targets_T[None, oldest:end]
-        likeness_QM[~remembered_QM] = -np.inf
-        most_Q1 = likeness_QM.max(axis=1, keepdims=True)
-        likeness_QM -= np.where(np.isfinite(most_Q1), most_Q1, 0)
         for found_T, theta in zip(found_KT, thetas, strict=True):
-            weights_QM = np.exp(theta * likeness_QM)
-            sums_Q = weights_QM.sum(axis=1)
-            hits_Q = (weights_QM * hits_QM).sum(axis=1)
-            found_T[start:end] = np.divide(
-                hits_Q, sums_Q, where=sums_Q > 0, out=np.zeros_like(sums_Q)
-            )
+            found_T[start:end] = (likeness_weights(likeness_QM, theta) * hits_QM).sum(axis=1)
     return found_KT
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from models import bundle
+from models.cache import CacheConfig
 from models.text import Tokenizer
-from training.cache import CacheConfig, cached_perplexity, read_stream, tune_cache
+from training.cache import cached_perplexity, read_stream, tune_cache
 from training.checkpoint import BEST_FILE, load_run
 from training.corpus import encode_stream
 from training.errors import CorpusError
@@ -66,7 +67,7 @@ class Comparison:
         if self.baseline is not None:
             figures["baseline"] = asdict(self.baseline)
         if self.cache is not None:
-            figures["cache"] = asdict(self.cache) | {"perplexity": self.cached_perplexity}
+            figures["cache"] = self.cache.model_dump() | {"perplexity": self.cached_perplexity}
         return figures
 
     def table(self) -> str:

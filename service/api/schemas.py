@@ -9,7 +9,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.cache import CacheConfig
 from service.engine.decode import Prediction
+from service.sessions.cache import CacheWish
 from service.sessions.session import Answer
 
 MAX_K = 100
@@ -24,6 +26,14 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class CacheBody(_Body):
+    """A session's continuous cache; what is left out is as the model says."""
+
+    size: Annotated[int, Field(ge=1, description="Words that it holds")] | None = None
+    theta: Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)] | None = None
+    share: Annotated[float, Field(ge=0, lt=1, strict=False)] | None = None
+
+
 class CreateBody(_Body):
     """`POST /v1/sessions`."""
 
@@ -32,6 +42,13 @@ class CreateBody(_Body):
     text: str = ""
     k: K = DEFAULT_K
     ttl_s: Annotated[float, Field(gt=0, strict=False)] | None = None
+    cache: bool | CacheBody | None = None
+
+    def cache_wish(self) -> CacheWish:
+        """The cache that is asked for."""
+        if isinstance(self.cache, CacheBody):
+            return CacheWish(True, self.cache.size, self.cache.theta, self.cache.share)
+        return CacheWish(self.cache)
 
 
 class TextBody(_Body):
@@ -118,6 +135,8 @@ class SessionOut(BaseModel):
     pending: str
     created_at: str
     expires_at: str
+    cache: CacheConfig | None
+    """Its continuous cache, if it has one."""
 
 
 class CreatedOut(BaseModel):

@@ -39,7 +39,7 @@ router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 async def create(body: CreateBody, parts: PartsOf) -> CreatedOut:
     """Start a session, perhaps on a text of finished words."""
     session, answer = await parts.keeper.open(
-        body.model, body.version, body.text, body.k, body.ttl_s
+        body.model, body.version, body.text, body.k, body.ttl_s, body.cache_wish()
     )
     return _created(session, answer)
 
@@ -116,6 +116,7 @@ async def describe(session_id: str, parts: PartsOf) -> SessionOut:
         pending=session.pending,
         created_at=_time(session.created_at_s),
         expires_at=_time(session.expires_at_s),
+        cache=session.cache,
     )
 
 

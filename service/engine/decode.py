@@ -13,7 +13,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from models.words import WordIndex
+from models.words import CONTROL_TOKENS, UNKNOWN, WordIndex, starts_with
+from service.engine.recall import Odds, Recall
 
 Floats = NDArray[np.float32]
 
@@ -28,6 +29,8 @@ class Query:
     k: int
     prefix: str = ""
     spaced: bool = True
+    recall: Recall | None = None
+    """What the session's cache holds at the place, if it has one."""
 
     @property
     def head_k(self) -> int:
@@ -37,7 +40,11 @@ class Query:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A suggested word; `logprob` is the model's own, over its whole vocabulary."""
+    """A suggested word; `logprob` is the model's own, over its whole vocabulary.
+
+    With a cache it is that of the mixture, and a word outside the vocabulary has the id of the
+    unknown word.
+    """
 
     word: str
     token_id: int
@@ -58,13 +65,28 @@ class Decoder:
         self._suggestible = lru_cache(maxsize=2)(self._suggestible_mask)
 
     def suggest(
-        self, query: Query, log_probs_V: Floats, top_ids_K: NDArray[np.int64]
+        self,
+        query: Query,
+        log_probs_V: Floats,
+        top_ids_K: NDArray[np.int64],
+        odds: Odds | None = None,
     ) -> list[Prediction]:
         """The `k` best different words for a query; fewer where the vocabulary has no more.
 
         `top_ids_K`, the head's best tokens in order, are enough in most cases; where too few of
-        them are words, and for a prefix, all of `log_probs_V` are looked at.
+        them are words, and for a prefix, all of `log_probs_V` are looked at. `odds` are a cache's.
         """
+        if odds is None:
+            return self._known(query, log_probs_V, top_ids_K)
+        mixed_V = odds.mix(log_probs_V)
+        lifted = np.union1d(top_ids_K, odds.ids_N)
+        known = self._known(query, mixed_V, _best_first(lifted, mixed_V, len(lifted)))
+        return _merged(known, _spelled(query, odds), query.k)
+
+    def _known(
+        self, query: Query, log_probs_V: Floats, top_ids_K: NDArray[np.int64]
+    ) -> list[Prediction]:
+        """The best words of the vocabulary."""
         if not query.prefix:
             allowed = self._suggestible(query.spaced)
             found = self._distinct(top_ids_K[allowed[top_ids_K]], log_probs_V, query.k)
@@ -88,6 +110,23 @@ class Decoder:
         mask = np.zeros(len(self._words.shown), np.bool_)
         mask[self._words.starting_with("", spaced=spaced)] = True
         return mask
+
+
+def _spelled(query: Query, odds: Odds) -> list[Prediction]:
+    """The words outside the vocabulary that a cache offers for a query."""
+    return [
+        Prediction(word, CONTROL_TOKENS.index(UNKNOWN), odds.log_odds(word))
+        for word in odds.spelled
+        if starts_with(word, query.prefix)
+    ]
+
+
+def _merged(known: list[Prediction], spelled: list[Prediction], k: int) -> list[Prediction]:
+    """The best `k` of two lists, ties to the lower id and spelling, every word once."""
+    best: dict[str, Prediction] = {}
+    for found in sorted((*known, *spelled), key=lambda p: (-p.logprob, p.token_id, p.word)):
+        best.setdefault(found.word, found)
+    return list(best.values())[:k]
 
 
 def _best_first(ids: NDArray[np.int64], log_probs_V: Floats, most: int) -> NDArray[np.int64]:

@@ -12,42 +12,49 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.bundle import Bundle, Manifest
 from models.text import Tokenizer
 from service.engine.decode import Decoder, Prediction, Query
-from service.engine.runner import Memory, Runner
+from service.engine.recall import Odds, Trail
+from service.engine.runner import Memory, Reading, Runner
 from service.engine.scheduler import Limits, QueueFullError, Row, Scheduler
-from service.errors import DeadlineError, OverloadedError, StoppingError
+from service.errors import DeadlineError, ModelFaultError, OverloadedError, StoppingError
 
 
 @dataclass(frozen=True)
 class Step:
-    """Read `token_ids` on top of a memory, then answer a query, if there is one."""
+    """Read `token_ids` on top of a memory, then answer a query, if there is one.
+
+    A session with a cache brings its trail as well.
+    """
 
     memory: Memory
     token_ids: Sequence[int]
     query: Query | None
+    trail: Trail | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The memory after a step, and the answer to its query."""
+    """What a step came to: memory and trail behind it, and the answer to its query."""
 
     memory: Memory
+    trail: Trail | None
     predictions: list[Prediction]
 
 
 @dataclass
 class _Job:
     step: Step
-    memory: Memory
+    stands: Outcome
+    """How far it has come; without an answer before its end."""
     answer: asyncio.Future[Outcome]
 
 
-_Part = Memory | Outcome | Exception
-"""What a batch gives a job: the memory after a chunk, the outcome at its end, or an error."""
+_Part = Outcome | Exception
+"""What a batch gives a job."""
 
 
 class Engine:
@@ -77,7 +84,7 @@ class Engine:
         [opening] = self._runner.read([[self.tokenizer.newline_id]], [zeros])
         if isinstance(opening, Exception):
             raise opening
-        return Memory(zeros, opening.hidden)
+        return Memory(zeros, opening.memory.hidden)
 
     async def submit(self, step: Step) -> Outcome:
         """Run a step when its turn comes. The step's memory is left as it is.
@@ -93,7 +100,8 @@ class Engine:
         except QueueFullError:
             raise OverloadedError("too many steps are waiting") from None
         loop = asyncio.get_running_loop()
-        job = self._jobs[number] = _Job(step, step.memory, loop.create_future())
+        stands = Outcome(step.memory, step.trail, [])
+        job = self._jobs[number] = _Job(step, stands, loop.create_future())
         if self._running is None:
             self._running = loop.create_task(self._run())
         try:
@@ -123,53 +131,69 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - whatever it is, it is those jobs' answer
                 parts = [error] * len(rows)
             for row, job, part in zip(rows, jobs, parts, strict=True):
-                self._complete(row.job, job, part)
+                self._complete(row, job, part)
             self._scheduler.done()
         self._running = None
 
     def _run_batch(self, rows: list[Row], jobs: list[_Job]) -> list[_Part]:
         """Read every row's tokens, then answer those that are through; runs in the thread."""
-        parts: list[_Part] = [job.memory for job in jobs]
+        parts: list[_Part] = [job.stands for job in jobs]
         reading = [i for i, row in enumerate(rows) if row.end > row.start]
         if reading:
             read = self._runner.read(
                 [jobs[i].step.token_ids[rows[i].start : rows[i].end] for i in reading],
-                [jobs[i].memory.state for i in reading],
+                [jobs[i].stands.memory.state for i in reading],
             )
-            for i, memory in zip(reading, read, strict=True):
-                parts[i] = memory
-        asked: list[tuple[int, Memory, Query]] = []
-        for i, (row, job, part) in enumerate(zip(rows, jobs, parts, strict=True)):
-            if row.last and isinstance(part, Memory):
-                parts[i] = Outcome(part, [])
-                if job.step.query is not None:
-                    asked.append((i, part, job.step.query))
-        for i, outcome in zip((i for i, _, _ in asked), self._answer(asked), strict=True):
-            parts[i] = outcome
+            for i, what in zip(reading, read, strict=True):
+                parts[i] = _further(jobs[i].stands, what)
+        asked = [
+            (i, part, job.step.query)
+            for i, (row, job, part) in enumerate(zip(rows, jobs, parts, strict=True))
+            if row.last and isinstance(part, Outcome) and job.step.query is not None
+        ]
+        for (i, part, _), predictions in zip(asked, self._answer(asked), strict=True):
+            parts[i] = replace(part, predictions=predictions)
         return parts
 
-    def _answer(self, asked: Sequence[tuple[int, Memory, Query]]) -> list[Outcome]:
-        """Answer queries on memories, all with one run of the head."""
+    def _answer(self, asked: Sequence[tuple[int, Outcome, Query]]) -> list[list[Prediction]]:
+        """Answer queries where their steps stand, all with one run of the head."""
         if not asked:
             return []
         head_k = max(query.head_k for _, _, query in asked)
-        scores = self._runner.score([memory.hidden for _, memory, _ in asked], head_k)
+        scores = self._runner.score([stands.memory.hidden for _, stands, _ in asked], head_k)
         rows = zip(asked, scores.log_probs_NV, scores.top_ids_NK, strict=True)
         return [
-            Outcome(memory, self._decoder.suggest(query, log_probs_V, top_ids_K))
-            for (_, memory, query), log_probs_V, top_ids_K in rows
+            self._decoder.suggest(query, log_probs_V, top_ids_K, _odds(stands, query))
+            for (_, stands, query), log_probs_V, top_ids_K in rows
         ]
 
-    def _complete(self, number: int, job: _Job, part: _Part) -> None:
+    def _complete(self, row: Row, job: _Job, part: _Part) -> None:
         """Hand a job its part: an answer, an error, or what its next chunk goes on from."""
-        if isinstance(part, Memory):
-            job.memory = part
-            return
         if isinstance(part, Exception):
-            self._scheduler.cancel(number)
+            self._scheduler.cancel(row.job)
+        elif not row.last:
+            job.stands = part
+            return
         if job.answer.done():  # its client is gone
             return
         if isinstance(part, Exception):
             job.answer.set_exception(part)
         else:
             job.answer.set_result(part)
+
+
+def _further(stands: Outcome, read: Reading | ModelFaultError) -> _Part:
+    """Where a step stands when it has read on."""
+    if isinstance(read, ModelFaultError):
+        return read
+    trail = stands.trail
+    if trail is not None:
+        trail = trail.then(stands.memory.hidden, read.hidden_TD)
+    return Outcome(read.memory, trail, [])
+
+
+def _odds(stands: Outcome, query: Query) -> Odds | None:
+    """What a session's cache makes of the place where its step stands, if it has one."""
+    if query.recall is None or stands.trail is None:
+        return None
+    return query.recall.odds(stands.trail, stands.memory.hidden)

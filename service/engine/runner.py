@@ -35,6 +35,14 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What reading a row came to: the memory behind it, and the hidden vector behind each token."""
+
+    memory: Memory
+    hidden_TD: Floats
+
+
+@dataclass(frozen=True)
 class Scores:
     """What may follow each of N rows: all log-probabilities, and the best k of them in order."""
 
@@ -66,8 +74,8 @@ class Runner:
 
     def read(
         self, rows: Sequence[Sequence[int]], states: Sequence[State]
-    ) -> list[Memory | ModelFaultError]:
-        """Read each row's token ids from its state; what the model remembers after each.
+    ) -> list[Reading | ModelFaultError]:
+        """Read each row's token ids from its state; what that came to, row by row.
 
         A row whose state is no longer finite gets a ModelFaultError in its place. Raises one for
         the whole batch where a row is empty or an id is outside the vocabulary.
@@ -86,7 +94,10 @@ class Runner:
         hidden_BTD, *state_1BH = self._recurrent.run(self._outputs, feeds)
         finite_B = np.logical_and.reduce([np.isfinite(part[0]).all(axis=1) for part in state_1BH])
         return [
-            Memory(tuple(part[0, b].copy() for part in state_1BH), hidden_BTD[b, n - 1].copy())
+            Reading(
+                Memory(tuple(part[0, b].copy() for part in state_1BH), hidden_BTD[b, n - 1].copy()),
+                hidden_BTD[b, :n],
+            )
             if finite_B[b]
             else ModelFaultError("the model's state is no longer a number")
             for b, n in enumerate(lengths_B)

@@ -1,10 +1,11 @@
 """A session as bytes, for stores and for moving it between servers.
 
-    magic "NXWS" | format u8 | header length u32 | header (JSON) | ids, ends, marks | checksum 16
+    magic "NXWS" | format u8 | header length u32 | header (JSON) | arrays | checksum 16
 
 Numbers are little-endian. The header says which model the state belongs to (the bundle's sha256);
-arrays follow as int32 and float32. The checksum is blake2b over all before it, keyed with a secret
-where there is one, so that altered, cut and foreign bytes are refused and nothing is unpickled.
+the arrays are ids and ends (int32), marks (float32) and a cache's trail (float16). The checksum is
+blake2b over all before it, keyed with a secret where there is one, so that altered, cut and foreign
+bytes are refused and nothing is unpickled.
 Must not know: stores, HTTP, clocks.
 """
 
@@ -14,7 +15,7 @@ import json
 import math
 import struct
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Any
@@ -22,9 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.cache import CacheConfig
 from models.errors import TextError
 from models.text import check_text
 from service.engine.decode import Prediction
+from service.engine.recall import Trail
 from service.engine.runner import Memory
 from service.errors import BadStateError, ForeignStateError
 from service.sessions.session import Answer, Mark, PastStep, Session
@@ -75,11 +78,15 @@ class Codec:
             "position": session.position,
             "marks": [mark.position for mark in marks],
             "past_steps": [asdict(step) for step in session.past_steps],
+            "cache": session.cache and session.cache.model_dump(),
+            "trail": 0 if session.trail is None else len(session.trail),
         }
         text = json.dumps(header, ensure_ascii=False).encode()
         parts = [_PREFIX.pack(MAGIC, FORMAT, len(text)), text]
         parts += [np.asarray(n, "<i4").tobytes() for n in (session.token_ids, session.ends)]
         parts += [part.astype("<f4").tobytes() for mark in marks for part in _arrays(mark.memory)]
+        if session.trail is not None:
+            parts.append(session.trail.hidden_MD.astype("<f2").tobytes())
         body = b"".join(parts)
         return body + self._checksum(body)
 
@@ -162,6 +169,8 @@ def _session(header: dict[str, Any], data: _Reader, shape: StateShape, opening: 
         raise ValueError("its tokens do not lie in its text")
     recent = [Mark(int(mark), _memory(data, shape)) for mark in header["marks"]]
     marks = [Mark(0, opening), *recent]
+    cache = None if header["cache"] is None else CacheConfig.model_validate(header["cache"])
+    trail = None if cache is None else _trail(data, shape, cache, int(header["trail"]), position)
     data.finish()
     positions = [mark.position for mark in marks]
     if positions != sorted(set(positions)) or positions[-1] != position:
@@ -181,6 +190,8 @@ def _session(header: dict[str, Any], data: _Reader, shape: StateShape, opening: 
         ends=ends.tolist(),
         past_steps=tuple(_past_step(values) for values in header["past_steps"]),
         revision=int(header["revision"]),
+        cache=cache,
+        trail=trail,
     )
 
 
@@ -191,6 +202,16 @@ def _memory(data: _Reader, shape: StateShape) -> Memory:
     if not all(np.isfinite(part).all() for part in (*state, hidden)):
         raise ValueError("it holds what is no number")
     return Memory(tuple(state), hidden)
+
+
+def _trail(data: _Reader, shape: StateShape, cache: CacheConfig, length: int, end: int) -> Trail:
+    blank = Trail.blank(cache, shape.features)
+    if not min(cache.size, end) <= length <= min(blank.most, end):
+        raise ValueError("its trail does not fit its cache")
+    hidden_MD = data.take("<f2", length * shape.features).reshape(length, shape.features)
+    if not np.isfinite(hidden_MD).all():
+        raise ValueError("it holds what is no number")
+    return replace(blank, hidden_MD=hidden_MD)
 
 
 def _past_step(values: dict[str, Any]) -> PastStep:

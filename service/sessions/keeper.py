@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from weakref import WeakValueDictionary
 
+from models.cache import CacheConfig
 from service.engine.decode import Prediction, Query
 from service.engine.engine import Engine, Step
 from service.engine.fleet import Fleet
+from service.engine.recall import Trail
 from service.errors import (
     BadRequestError,
     ExpiredSessionError,
@@ -26,6 +28,7 @@ from service.errors import (
 )
 from service.offload import off_loop_if_long
 from service.sessions.advance import Advance, Replayed, check_retry, edit_for
+from service.sessions.cache import CacheWish, check_size, choose_cache
 from service.sessions.ids import IdMint
 from service.sessions.packer import Packer
 from service.sessions.session import Answer, Edit, Mark, PastStep, Session
@@ -36,6 +39,9 @@ Clock = Callable[[], float]
 
 Plan = Callable[[Session, Engine], Edit]
 """Decides on a change; raises where there is to be none."""
+
+ANY_CACHE = CacheWish()
+"""Whatever the model says."""
 
 _PAST_STEPS = 8
 """Steps a session knows again when they are sent once more."""
@@ -52,6 +58,8 @@ class Rules:
     total_ttl_s: float
     max_tokens: int
     max_marks: int
+    max_cache: int = 0
+    """Words that a session's continuous cache may hold; 0 forbids caches."""
     migrate: bool = False
     """Whether a session goes over to a newer version of its model, or stays with its own."""
 
@@ -77,11 +85,18 @@ class Keeper:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(
-        self, model: str | None, version: int | None, text: str, k: int, ttl_s: float | None
+        self,
+        model: str | None,
+        version: int | None,
+        text: str,
+        k: int,
+        ttl_s: float | None,
+        cache: CacheWish = ANY_CACHE,
     ) -> tuple[Session, Answer]:
-        """Start a session on a text of finished words."""
+        """Start a session on a text of finished words; BadRequestError for an impossible cache."""
         engine = await self._fleet.engine(model, version)
         idle_ttl_s = min(ttl_s or self._rules.idle_ttl_s, self._rules.idle_ttl_s)
+        config = choose_cache(cache, engine.manifest.cache, self._rules.max_cache)
         now_s = self._now_s()
         session = Session(
             id=self._mint.make(now_s, idle_ttl_s),
@@ -91,6 +106,8 @@ class Keeper:
             idle_ttl_s=idle_ttl_s,
             expires_at_s=now_s + idle_ttl_s,
             marks=(Mark(0, engine.opening),),
+            cache=config,
+            trail=_blank_trail(config, engine),
         )
         blank, tokenizer = session, engine.tokenizer
         edit = await off_loop_if_long(
@@ -149,18 +166,18 @@ class Keeper:
     async def import_state(self, blob: bytes, k: int) -> tuple[Session, Answer]:
         """Start a session from an exported one.
 
-        Raises BadStateError, ForeignStateError, or what is unknown of its model.
+        Raises BadStateError, ForeignStateError, what is unknown of its model, or BadRequestError
+        where its cache is larger than this server allows.
         """
         session = await self._packer.unpack(blob)
         self._rules.check_length(session.position)
+        check_size(session.cache, self._rules.max_cache)
         return await self._adopt(session, k)
 
     async def predictions(self, session_id: str, k: int, prefix: str) -> list[Prediction]:
         """What may follow, nothing changed; a prefix takes the place of a pending one."""
         session, engine = await self._on_its_model(await self._used(session_id))
-        query = Query(k, prefix or session.pending, session.spaced)
-        outcome = await engine.submit(Step(session.memory, (), query))
-        return outcome.predictions
+        return await self._look(engine, session, k, prefix or session.pending)
 
     async def describe(self, session_id: str) -> Session:
         """A live session; ExpiredSessionError or UnknownSessionError where there is none."""
@@ -226,6 +243,7 @@ class Keeper:
             pending="",
             token_ids=[],
             ends=[],
+            trail=_blank_trail(session.cache, engine),
         )
         tokenizer, text = engine.tokenizer, session.text
         cut = tokenizer.cut(text) if session.pending else tokenizer.finish(text)
@@ -237,15 +255,18 @@ class Keeper:
     ) -> tuple[Session, Answer]:
         """Run a planned change; the session after it, which nobody knows yet."""
         self._rules.check_length(edit.keep + len(edit.new_ids))
-        query = Query(k, edit.pending, edit.spaced)
-        memory, marks = edit.base.memory, list[Mark]()
+        recall = session.recall(engine.tokenizer.unknown_id, edit)
+        query = Query(k, edit.pending, edit.spaced, recall)
+        memory, trail, marks = edit.base.memory, session.trail_before(edit.base), list[Mark]()
         *before, last = edit.pieces()
         for piece in before:
-            memory = (await engine.submit(Step(memory, piece, None))).memory
+            outcome = await engine.submit(Step(memory, piece, None, trail))
+            memory, trail = outcome.memory, outcome.trail
             position = (marks[-1] if marks else edit.base).position + len(piece)
             marks.append(Mark(position, memory))
-        outcome = await engine.submit(Step(memory, last, query))
-        session = session.after(edit, marks, outcome.memory, self._rules.max_marks)
+        outcome = await engine.submit(Step(memory, last, query, trail))
+        most = self._rules.max_marks
+        session = session.after(edit, marks, outcome.memory, most, outcome.trail)
         return session, Answer(session.position, session.pending, outcome.predictions)
 
     async def _adopt(self, origin: Session, k: int) -> tuple[Session, Answer]:
@@ -262,10 +283,17 @@ class Keeper:
             revision=1,
         )
         engine = await self._fleet.engine(session.model, session.version)
-        query = Query(k, session.pending, session.spaced)
-        outcome = await engine.submit(Step(session.memory, (), query))
+        predictions = await self._look(engine, session, k, session.pending)
         await self._admit(session)
-        return session, Answer(session.position, session.pending, outcome.predictions)
+        return session, Answer(session.position, session.pending, predictions)
+
+    @staticmethod
+    async def _look(engine: Engine, session: Session, k: int, prefix: str) -> list[Prediction]:
+        """What may follow where a session stands."""
+        recall = session.recall(engine.tokenizer.unknown_id)
+        query = Query(k, prefix, session.spaced, recall)
+        outcome = await engine.submit(Step(session.memory, (), query, session.trail))
+        return outcome.predictions
 
     async def _admit(self, session: Session) -> None:
         """Keep a new session, if need be in the room of those whose time is over."""
@@ -288,3 +316,7 @@ class Keeper:
         end_s = session.created_at_s + self._rules.total_ttl_s
         expires_at_s = min(self._now_s() + session.idle_ttl_s, end_s)
         return replace(session, expires_at_s=expires_at_s)
+
+
+def _blank_trail(cache: CacheConfig | None, engine: Engine) -> Trail | None:
+    return None if cache is None else Trail.blank(cache, engine.manifest.features)

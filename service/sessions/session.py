@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
+from models.cache import CacheConfig
 from models.text import Cut, Tokenizer
+from models.words import is_suggestible
 from service.engine.decode import Prediction
+from service.engine.recall import Recall, Trail
 from service.engine.runner import Memory
 
 _LAST_TOKENS = 4
@@ -96,6 +100,10 @@ class Session:
     past_steps: tuple[PastStep, ...] = ()
     """The latest advances, oldest first."""
     revision: int = 0
+    cache: CacheConfig | None = None
+    """How its continuous cache is sized and weighted, if it has one."""
+    trail: Trail | None = None
+    """What that remembers of the places up to the position."""
 
     @property
     def position(self) -> int:
@@ -140,14 +148,55 @@ class Session:
     def _edit(
         self, keep: int, ids: list[int], ends: list[int], text: str, pending: str, *, spaced: bool
     ) -> Edit:
-        base = self.marks[bisect_right([mark.position for mark in self.marks], keep) - 1]
+        start = min(keep, self._replay_from(keep + len(ids)))
+        base = self.marks[bisect_right([mark.position for mark in self.marks], start) - 1]
         replayed = self.token_ids[base.position : keep]
         return Edit(base, replayed + ids, keep, ids, ends, text, pending, spaced)
 
-    def after(self, edit: Edit, way: list[Mark], memory: Memory, max_marks: int) -> Session:
+    def _replay_from(self, end: int) -> int:
+        """Where reading must begin at the latest for the cache to be complete at `end`.
+
+        Any place will do where the trail goes back as far as the cache will.
+        """
+        if self.cache is None or self.trail is None:
+            return end
+        oldest = max(0, end - self.cache.size)
+        return end if self.position - len(self.trail) <= oldest else oldest
+
+    def trail_before(self, mark: Mark) -> Trail | None:
+        """The trail as it was at a mark."""
+        return None if self.trail is None else self.trail.without(self.position - mark.position)
+
+    def recall(self, unknown_id: int, edit: Edit | None = None) -> Recall | None:
+        """The words that the cache holds, now or after a change; None without a cache."""
+        if self.cache is None:
+            return None
+        keep, ids, ends, text = self.position, [], [], self.text
+        if edit is not None:
+            keep, ids, ends, text = edit.keep, edit.new_ids, edit.new_ends, edit.text
+        first = max(0, keep + len(ids) - self.cache.size)
+        ids = self.token_ids[first:keep] + ids[max(0, first - keep) :]
+        starts = [0, *self.ends[:keep], *ends][first : first + len(ids) + 1]
+        words = (text[start:end].strip() for start, end in pairwise(starts))
+        pairs = zip(ids, words, strict=True)
+        spellings = (
+            word if token_id == unknown_id and is_suggestible(word) else None
+            for token_id, word in pairs
+        )
+        return Recall(self.cache, tuple(ids), tuple(spellings))
+
+    def after(
+        self,
+        edit: Edit,
+        way: list[Mark],
+        memory: Memory,
+        max_marks: int,
+        trail: Trail | None = None,
+    ) -> Session:
         """The session after a change that the engine has run.
 
-        `memory` is what it came to, and `way` what it passed on the way there from the edit's base.
+        `memory` is what it came to, `way` what it passed on the way there from the edit's base, and
+        `trail` what a cache remembers of it.
         """
         token_ids = self.token_ids[: edit.keep] + edit.new_ids
         known = {mark.position: mark for mark in self.marks if mark.position <= edit.keep}
@@ -162,6 +211,7 @@ class Session:
             ends=self.ends[: edit.keep] + edit.new_ends,
             marks=(marks[0], *marks[1:][-max_marks:]),
             revision=self.revision + 1,
+            trail=trail,
         )
 
     def remembering(self, step: PastStep, most: int) -> Session:

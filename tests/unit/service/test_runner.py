@@ -10,7 +10,7 @@ import pytest
 
 from models.bundle import Bundle, load
 from service.engine import runner as runner_module
-from service.engine.runner import Memory, Runner, session_options
+from service.engine.runner import Memory, Reading, Runner, session_options
 from service.errors import ModelFaultError, StartError
 from training.config import ModelConfig
 from training.random_bundle import write_random_bundle
@@ -18,9 +18,9 @@ from training.random_bundle import write_random_bundle
 
 def read_one(runner: Runner, ids: list[int]) -> Memory:
     """Read one row from the beginning."""
-    [memory] = runner.read([ids], [runner.initial_state()])
-    assert isinstance(memory, Memory)
-    return memory
+    [reading] = runner.read([ids], [runner.initial_state()])
+    assert isinstance(reading, Reading)
+    return reading.memory
 
 
 @pytest.mark.parametrize("rows", [[], [[]], [[1], []]])
@@ -42,8 +42,8 @@ def test_a_poisoned_state_fails_its_own_row_only(runner: Runner) -> None:
     poisoned = tuple(np.full_like(part, np.nan) for part in runner.initial_state())
     bad, good = runner.read([[3], [3]], [poisoned, runner.initial_state()])
     assert isinstance(bad, ModelFaultError)
-    assert isinstance(good, Memory)
-    assert np.array_equal(read_one(runner, [3]).hidden, good.hidden)
+    assert isinstance(good, Reading)
+    assert np.array_equal(read_one(runner, [3]).hidden, good.memory.hidden)
 
 
 def test_scores_need_a_row_and_a_number(runner: Runner) -> None:
@@ -62,8 +62,8 @@ def test_k_may_exceed_the_vocabulary(runner: Runner) -> None:
 
 def test_results_do_not_share_memory_with_the_batch(runner: Runner) -> None:
     """A session keeps its own row, not the whole batch it was in."""
-    memories = runner.read([[3], [4]], [runner.initial_state()] * 2)
-    assert all(isinstance(m, Memory) and m.hidden.base is None for m in memories)
+    readings = runner.read([[3], [4]], [runner.initial_state()] * 2)
+    assert all(isinstance(r, Reading) and r.memory.hidden.base is None for r in readings)
 
 
 def test_cuda_without_a_gpu_is_a_clear_error(bundle: Bundle) -> None:

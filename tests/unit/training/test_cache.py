@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from models.cache import CacheConfig
 from tests.unit.training.support import TableScorer
 from training.cache import (
-    CacheConfig,
     Reading,
     cache_probabilities,
     cached_perplexity,
@@ -53,7 +53,9 @@ def test_a_share_of_nothing_changes_nothing() -> None:
     """Lambda 0 is the model alone."""
     text = reading()
     plain = math.exp(-float(text.log_probs_T.astype(np.float64).mean()))
-    assert plain == pytest.approx(cached_perplexity(text, CacheConfig(100, 0.3, 0.0)))
+    assert plain == pytest.approx(
+        cached_perplexity(text, CacheConfig(size=100, theta=0.3, share=0.0))
+    )
 
 
 def test_tuning_finds_the_best_of_the_grid() -> None:
@@ -61,7 +63,7 @@ def test_tuning_finds_the_best_of_the_grid() -> None:
     text = reading()
     best = tune_cache(text, 200, thetas=(0.05, 0.5), shares=(0.1, 0.5))
     others = [
-        cached_perplexity(text, CacheConfig(200, theta, share))
+        cached_perplexity(text, CacheConfig(size=200, theta=theta, share=share))
         for theta in (0.05, 0.5)
         for share in (0.1, 0.5)
     ]

@@ -1,0 +1,205 @@
+"""Sessions with a continuous cache keep every promise that sessions make."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.cache import CacheConfig
+from service.engine import recall
+from service.engine.fleet import Fleet
+from service.errors import BadRequestError
+from service.sessions.advance import Advance
+from service.sessions.cache import CacheWish, choose_cache
+from service.sessions.codec import Codec
+from service.sessions.ids import IdMint
+from service.sessions.keeper import Keeper, Rules
+from service.sessions.memory import MemoryStore
+from service.sessions.packer import Packer
+from service.sessions.session import Session
+
+RULES = Rules(idle_ttl_s=60, total_ttl_s=600, max_tokens=80, max_marks=3, max_cache=9)
+CACHE = CacheWish(True, 5, 0.4, 0.3)
+TEXT = "Anna saw Zorro by the lake, Zorro saw Anna by the lake"
+
+
+@pytest.fixture
+def keeper(fleet: Fleet) -> Keeper:
+    """A keeper that allows caches of nine words."""
+    packer = Packer(fleet, Codec(b"secret"))
+    return Keeper(fleet, MemoryStore(5), packer, IdMint(b"secret"), RULES, lambda: 1_000.0)
+
+
+@pytest.fixture
+def little_slack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let trails go back two places beyond the cache, so that most edits must replay."""
+    monkeypatch.setattr(recall, "SLACK", 2)
+
+
+async def opened(keeper: Keeper, text: str = "", cache: CacheWish = CACHE) -> Session:
+    """A new session with a cache."""
+    session, _ = await keeper.open(None, None, text, 5, None, cache)
+    return session
+
+
+async def assert_as_fresh(keeper: Keeper, session_id: str) -> None:
+    """Cache and answers are bit for bit those of a fresh session that was told the same text."""
+    session = await keeper.describe(session_id)
+    fresh = await opened(keeper, "" if session.pending else session.text)
+    if session.pending:
+        await keeper.sync_text(fresh.id, session.text, 5)
+        fresh = await keeper.describe(fresh.id)
+    assert session.cache is not None
+    assert session.trail is not None
+    assert fresh.trail is not None
+    held = min(session.position, session.cache.size)
+    assert held <= len(session.trail) <= session.cache.size + recall.SLACK
+    ours, theirs = (trail.hidden_MD[-held:] for trail in (session.trail, fresh.trail))
+    assert not held or np.array_equal(ours, theirs)
+    for prefix in ("", "z"):
+        expected = await keeper.predictions(fresh.id, 5, prefix)
+        assert expected == await keeper.predictions(session_id, 5, prefix)
+    await keeper.close(fresh.id)
+
+
+async def test_a_name_of_the_text_is_offered_again(keeper: Keeper) -> None:
+    """Though the vocabulary does not hold it; without a cache nothing starts with Z."""
+    for cache, words in ((CACHE, ["Zorro"]), (CacheWish(False), [])):
+        session = await opened(keeper, "Anna saw Zorro", cache)
+        _, answer = await keeper.sync_text(session.id, "Anna saw Zorro by Zo", 5)
+        assert words == [word.word for word in answer.predictions]
+
+
+async def test_a_name_is_forgotten_behind_as_many_words_as_the_cache_holds(keeper: Keeper) -> None:
+    """Five tokens on, it is out of a cache of five."""
+    session = await opened(keeper, "Zorro saw Anna by the")
+    assert ["Zorro"] == [p.word for p in await keeper.predictions(session.id, 5, "Z")]
+    await keeper.advance(session.id, Advance("lake", None, 5))
+    assert [] == await keeper.predictions(session.id, 5, "Z")
+
+
+EDITS = st.lists(
+    st.one_of(
+        st.text("Zn saw. dogs\n 'x", max_size=40),
+        st.tuples(st.integers(0, 50), st.integers(0, 50), st.text("the Zo.\n '", max_size=20)),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@pytest.mark.usefixtures("little_slack")
+async def test_any_edit_is_exact(keeper: Keeper) -> None:
+    """Typing, deleting, pasting anywhere: always what a fresh session on that text would be."""
+    session = await opened(keeper)
+
+    async def play(edits: Sequence[str | tuple[int, int, str]]) -> None:
+        text = ""
+        for edit in edits:
+            text = edit if isinstance(edit, str) else text[: edit[0]] + edit[2] + text[edit[1] :]
+            await keeper.sync_text(session.id, text, 5)
+            await assert_as_fresh(keeper, session.id)
+
+    loop = asyncio.get_running_loop()
+
+    @given(EDITS)
+    def check(edits: list[str | tuple[int, int, str]]) -> None:
+        asyncio.run_coroutine_threadsafe(play(edits), loop).result(timeout=60)
+
+    await asyncio.to_thread(check)
+
+
+@pytest.mark.usefixtures("little_slack")
+@pytest.mark.parametrize("position", range(13))
+async def test_a_rewind_is_exact(keeper: Keeper, position: int) -> None:
+    """Near or far, replayed or not."""
+    session = await opened(keeper, TEXT)
+    await keeper.rewind(session.id, position, 5)
+    await assert_as_fresh(keeper, session.id)
+
+
+async def test_taking_back_a_few_words_replays_nothing(keeper: Keeper) -> None:
+    """The trail goes further back than the cache."""
+    session = await opened(keeper, TEXT)
+    engine = await keeper._fleet.engine()
+    for back in (1, 2):
+        position = session.position - back
+        assert [] == session.edit_back_to(engine.tokenizer, position).token_ids
+
+
+async def test_a_fork_and_a_moved_session_recall_the_same(keeper: Keeper, fleet: Fleet) -> None:
+    """A copy, here or on another server, answers as its origin does."""
+    origin = await opened(keeper, TEXT)
+    expected = await keeper.predictions(origin.id, 5, "")
+    _, answer = await keeper.fork(origin.id, 5)
+    assert expected == answer.predictions
+    packer = Packer(fleet, Codec(b"secret"))
+    other = Keeper(fleet, MemoryStore(3), packer, IdMint(b"o"), RULES, lambda: 1_000.0)
+    moved, answer = await other.import_state(await keeper.export(origin.id), 5)
+    assert expected == answer.predictions
+    await assert_as_fresh(other, moved.id)
+
+
+async def test_a_server_takes_no_session_whose_cache_is_too_large(
+    keeper: Keeper, fleet: Fleet
+) -> None:
+    """Memory is bounded for those that come from elsewhere too."""
+    blob = await keeper.export((await opened(keeper, TEXT)).id)
+    packer, rules = Packer(fleet, Codec(b"secret")), replace(RULES, max_cache=4)
+    other = Keeper(fleet, MemoryStore(3), packer, IdMint(b"o"), rules, lambda: 1_000.0)
+    with pytest.raises(BadRequestError, match="5 words is more than the 4"):
+        await other.import_state(blob, 5)
+
+
+async def test_a_session_that_goes_over_to_a_newer_model_keeps_its_cache(keeper: Keeper) -> None:
+    """Its text is read anew, and so is what the cache holds."""
+    session, _ = await keeper.open("talker", 1, TEXT, 5, None, CACHE)
+    keeper._rules = replace(RULES, migrate=True)
+    await keeper.advance(session.id, Advance("and", None, 5))
+    await assert_as_fresh(keeper, session.id)
+
+
+OWN = CacheConfig(size=7, theta=0.2, share=0.1)
+
+
+@pytest.mark.parametrize(
+    ("wish", "model", "most", "expected"),
+    [
+        (CacheWish(), None, 9, None),
+        (CacheWish(), OWN, 9, OWN),
+        (CacheWish(), OWN, 0, None),
+        (CacheWish(), OWN, 5, CacheConfig(size=5, theta=0.2, share=0.1)),
+        (CacheWish(False), OWN, 9, None),
+        (CacheWish(True), OWN, 9, OWN),
+        (CacheWish(True, share=0.3), OWN, 9, CacheConfig(size=7, theta=0.2, share=0.3)),
+        (CacheWish(True, 5, 0.4, 0.3), None, 9, CacheConfig(size=5, theta=0.4, share=0.3)),
+    ],
+)
+def test_client_model_and_server_settle_the_cache(
+    wish: CacheWish, model: CacheConfig | None, most: int, expected: CacheConfig | None
+) -> None:
+    """The client's word counts first, then the model's; the server sets the bound."""
+    assert expected == choose_cache(wish, model, most)
+
+
+@pytest.mark.parametrize(
+    ("wish", "model", "most", "message"),
+    [
+        (CacheWish(True), None, 9, "name its size, theta, share"),
+        (CacheWish(True, 5), None, 9, "name its theta, share"),
+        (CacheWish(True, 10), OWN, 9, "10 words is more than the 9"),
+        (CacheWish(True), OWN, 0, "1 words is more than the 0"),
+    ],
+)
+def test_an_impossible_cache_is_refused(
+    wish: CacheWish, model: CacheConfig | None, most: int, message: str
+) -> None:
+    """With what is missing or too much."""
+    with pytest.raises(BadRequestError, match=message):
+        choose_cache(wish, model, most)
