@@ -21,9 +21,9 @@ CONTROL_TOKENS = (UNKNOWN, NEWLINE)
 class WordIndex:
     """Which tokens are words to suggest, how each is shown, and which begin with a prefix.
 
-    A word holds a letter, a digit or a pictograph; control tokens, white space and punctuation
-    are never suggested. A vocabulary may hold a word twice: behind a space, and glued to what
-    stands before it.
+    A word holds a letter, a digit or a pictograph; control tokens and white space are never
+    suggested, punctuation marks only to those who ask for them. A vocabulary may hold a word twice:
+    behind a space, and glued to what stands before it.
     """
 
     def __init__(self, tokens: Sequence[str]) -> None:
@@ -34,6 +34,10 @@ class WordIndex:
         self._any = _SortedWords(ids, self.shown)
         behind_space = [i for i in ids if tokens[i].startswith(" ") or not has_spaces]
         self._spaced = _SortedWords(behind_space, self.shown)
+        self.marks: NDArray[np.int64] = np.array(
+            [i for i in range(len(CONTROL_TOKENS), len(tokens)) if _is_mark(tokens[i])], np.int64
+        )
+        """The ids of the punctuation marks, glued and behind a space."""
 
     def starting_with(self, prefix: str, *, spaced: bool) -> NDArray[np.int64]:
         """The ids of the words that start with `prefix`, whatever the case; all for an empty one.
@@ -76,3 +80,8 @@ def starts_with(word: str, prefix: str) -> bool:
 def _folded(word: str) -> str:
     """A word in lower case, letter by letter: a final sigma is a sigma."""
     return "".join(character.lower() for character in word)
+
+
+def _is_mark(token: str) -> bool:
+    mark = token.strip()
+    return len(mark) == 1 and unicodedata.category(mark)[0] == "P"

@@ -128,7 +128,9 @@ class _Connection:
             content = _parse(text)
             echo = _echo(content)
             frame = _check(content)
-            session, answer = await self._keeper.sync_text(self._session_id, frame.text, frame.k)
+            session, answer = await self._keeper.sync_text(
+                self._session_id, frame.text, frame.ask()
+            )
         except tuple(CLOSE_CODES):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this frame's answer

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.cache import CacheConfig
-from service.engine.decode import Prediction
+from service.engine.decode import Ask, Prediction
 from service.sessions.cache import CacheWish
 from service.sessions.session import Answer
 
@@ -18,12 +18,24 @@ MAX_K = 100
 DEFAULT_K = 5
 
 K = Annotated[int, Field(ge=1, le=MAX_K, description="How many suggestions")]
+Punctuation = Annotated[bool, Field(description="Whether to suggest punctuation marks too")]
 TokenId = Annotated[int, Field(ge=0)]
 Prefix = Annotated[str, Field(max_length=200, description="What every suggestion starts with")]
 
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _AskBody(_Body):
+    """What the calls that suggest something have in common."""
+
+    k: K = DEFAULT_K
+    punctuation: Punctuation = False
+
+    def ask(self) -> Ask:
+        """How many suggestions of what kind."""
+        return Ask(self.k, self.punctuation)
 
 
 class CacheBody(_Body):
@@ -34,13 +46,12 @@ class CacheBody(_Body):
     share: Annotated[float, Field(ge=0, lt=1, strict=False)] | None = None
 
 
-class CreateBody(_Body):
+class CreateBody(_AskBody):
     """`POST /v1/sessions`."""
 
     model: str | None = None
     version: Annotated[int, Field(ge=1)] | None = None
     text: str = ""
-    k: K = DEFAULT_K
     ttl_s: Annotated[float, Field(gt=0, strict=False)] | None = None
     cache: bool | CacheBody | None = None
 
@@ -51,20 +62,18 @@ class CreateBody(_Body):
         return CacheWish(self.cache)
 
 
-class TextBody(_Body):
+class TextBody(_AskBody):
     """`PUT /v1/sessions/{id}/text`."""
 
     text: str
-    k: K = DEFAULT_K
 
 
-class AdvanceBody(_Body):
+class AdvanceBody(_AskBody):
     """`POST /v1/sessions/{id}/advance`: either text or token ids."""
 
     text: str | None = None
     token_ids: Annotated[list[TokenId], Field(min_length=1)] | None = None
     at: Annotated[int, Field(ge=0)] | None = None
-    k: K = DEFAULT_K
 
     @model_validator(mode="after")
     def _one_of_two(self) -> AdvanceBody:
@@ -73,19 +82,17 @@ class AdvanceBody(_Body):
         return self
 
 
-class RewindBody(_Body):
+class RewindBody(_AskBody):
     """`POST /v1/sessions/{id}/rewind`."""
 
     to: Annotated[int, Field(ge=0)]
-    k: K = DEFAULT_K
 
 
-class PredictBody(_Body):
+class PredictBody(_AskBody):
     """`POST /v1/predict`: either one text or several."""
 
     text: str | None = None
     texts: Annotated[list[str], Field(min_length=1)] | None = None
-    k: K = DEFAULT_K
     prefix: Prefix = ""
     model: str | None = None
     version: Annotated[int, Field(ge=1)] | None = None

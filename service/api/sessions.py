@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from service.api.dependencies import PartsOf
 from service.api.schemas import (
@@ -20,6 +20,7 @@ from service.api.schemas import (
     K,
     PredictionsOut,
     Prefix,
+    Punctuation,
     RewindBody,
     SessionOut,
     StepOut,
@@ -27,10 +28,18 @@ from service.api.schemas import (
     predictions_out,
     step_out,
 )
+from service.engine.decode import Ask
 from service.sessions.advance import Advance
 from service.sessions.session import Answer, Session
 
 _STATE_TYPE = "application/octet-stream"
+
+
+def _ask(k: K = DEFAULT_K, punctuation: Punctuation = False) -> Ask:  # noqa: FBT002 - FastAPI names it
+    return Ask(k, punctuation)
+
+
+AskOf = Annotated[Ask, Depends(_ask)]
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
@@ -39,7 +48,7 @@ router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 async def create(body: CreateBody, parts: PartsOf) -> CreatedOut:
     """Start a session, perhaps on a text of finished words."""
     session, answer = await parts.keeper.open(
-        body.model, body.version, body.text, body.k, body.ttl_s, body.cache_wish()
+        body.model, body.version, body.text, body.ask(), body.ttl_s, body.cache_wish()
     )
     return _created(session, answer)
 
@@ -47,7 +56,7 @@ async def create(body: CreateBody, parts: PartsOf) -> CreatedOut:
 @router.put("/{session_id}/text")
 async def put_text(session_id: str, body: TextBody, parts: PartsOf) -> StepOut:
     """Tell the whole text of a text box; its last word may be unfinished and is completed."""
-    session, answer = await parts.keeper.sync_text(session_id, body.text, body.k)
+    session, answer = await parts.keeper.sync_text(session_id, body.text, body.ask())
     return step_out(session.id, answer)
 
 
@@ -59,7 +68,7 @@ async def advance(
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> AdvanceOut:
     """Commit finished words; with `at` or an Idempotency-Key, a retry is applied once."""
-    step = Advance(body.text, body.token_ids, body.k, body.at, idempotency_key)
+    step = Advance(body.text, body.token_ids, body.ask(), body.at, idempotency_key)
     session, answer, replayed = await parts.keeper.advance(session_id, step)
     return AdvanceOut(
         id=session.id,
@@ -72,14 +81,14 @@ async def advance(
 @router.post("/{session_id}/rewind")
 async def rewind(session_id: str, body: RewindBody, parts: PartsOf) -> StepOut:
     """Go back to an earlier position, exactly."""
-    session, answer = await parts.keeper.rewind(session_id, body.to, body.k)
+    session, answer = await parts.keeper.rewind(session_id, body.to, body.ask())
     return step_out(session.id, answer)
 
 
 @router.post("/{session_id}/fork", status_code=201)
-async def fork(session_id: str, parts: PartsOf, k: K = DEFAULT_K) -> CreatedOut:
+async def fork(session_id: str, parts: PartsOf, ask: AskOf) -> CreatedOut:
     """Start a second session that stands where this one stands."""
-    return _created(*await parts.keeper.fork(session_id, k))
+    return _created(*await parts.keeper.fork(session_id, ask))
 
 
 @router.get("/{session_id}/state", response_class=Response)
@@ -89,17 +98,17 @@ async def export_state(session_id: str, parts: PartsOf) -> Response:
 
 
 @router.post("/import", status_code=201)
-async def import_state(request: Request, parts: PartsOf, k: K = DEFAULT_K) -> CreatedOut:
+async def import_state(request: Request, parts: PartsOf, ask: AskOf) -> CreatedOut:
     """Start a session from exported bytes."""
-    return _created(*await parts.keeper.import_state(await request.body(), k))
+    return _created(*await parts.keeper.import_state(await request.body(), ask))
 
 
 @router.get("/{session_id}/predictions")
 async def get_predictions(
-    session_id: str, parts: PartsOf, k: K = DEFAULT_K, prefix: Annotated[Prefix, Query()] = ""
+    session_id: str, parts: PartsOf, ask: AskOf, prefix: Annotated[Prefix, Query()] = ""
 ) -> PredictionsOut:
     """What may follow; nothing changes."""
-    predictions = await parts.keeper.predictions(session_id, k, prefix)
+    predictions = await parts.keeper.predictions(session_id, ask, prefix)
     return PredictionsOut(predictions=predictions_out(predictions))
 
 

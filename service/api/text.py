@@ -11,7 +11,7 @@ from fastapi import APIRouter
 
 from service.api.dependencies import PartsOf
 from service.api.schemas import PredictBody, PredictOut, predictions_out
-from service.engine.decode import Query
+from service.engine.decode import Ask, Query
 from service.engine.engine import Engine, Step
 from service.errors import BadRequestError
 from service.offload import off_loop_if_long
@@ -29,7 +29,7 @@ async def predict(body: PredictBody, parts: PartsOf) -> PredictOut:
         raise BadRequestError(f"{len(texts)} texts are more than {parts.settings.max_texts}")
 
     def plan() -> list[Step]:
-        return [_step(engine, text, body.k, body.prefix, parts.rules) for text in texts]
+        return [_step(engine, text, body.ask(), body.prefix, parts.rules) for text in texts]
 
     steps = await off_loop_if_long(sum(map(len, texts)), plan)
     outcomes = await asyncio.gather(*map(engine.submit, steps))
@@ -41,8 +41,8 @@ async def predict(body: PredictBody, parts: PartsOf) -> PredictOut:
     )
 
 
-def _step(engine: Engine, text: str, k: int, prefix: str, rules: Rules) -> Step:
+def _step(engine: Engine, text: str, ask: Ask, prefix: str, rules: Rules) -> Step:
     cut = engine.tokenizer.finish(text)
     token_ids = engine.tokenizer.scan(cut.finished).ids
     rules.check_length(len(token_ids))
-    return Step(engine.opening, token_ids, Query(k, prefix, cut.spaced))
+    return Step(engine.opening, token_ids, Query(ask, prefix, cut.spaced))

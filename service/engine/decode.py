@@ -20,17 +20,31 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Ask:
+    """How many suggestions a client wants, and of what kind."""
+
+    k: int
+    punctuation: bool = False
+    """Whether a mark is suggested too, where it is likelier than the words."""
+
+
+@dataclass(frozen=True)
 class Query:
-    """What a client wants to see: the best `k` words that start with `prefix`.
+    """What a client wants to see at a place: the best suggestions that start with `prefix`.
 
     `spaced` tells that the word is known to stand behind white space or at a line's start.
     """
 
-    k: int
+    ask: Ask
     prefix: str = ""
     spaced: bool = True
     recall: Recall | None = None
     """What the session's cache holds at the place, if it has one."""
+
+    @property
+    def k(self) -> int:
+        """How many suggestions are wanted."""
+        return self.ask.k
 
     @property
     def head_k(self) -> int:
@@ -40,7 +54,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A suggested word; `logprob` is the model's own, over its whole vocabulary.
+    """A suggested word or mark; `logprob` is the model's own, over its whole vocabulary.
 
     With a cache it is that of the mixture, and a word outside the vocabulary has the id of the
     unknown word.
@@ -62,7 +76,7 @@ class Decoder:
     def __init__(self, words: WordIndex) -> None:
         """Work on a vocabulary's words."""
         self._words = words
-        self._suggestible = lru_cache(maxsize=2)(self._suggestible_mask)
+        self._suggestible = lru_cache(maxsize=4)(self._suggestible_mask)
 
     def suggest(
         self,
@@ -87,12 +101,15 @@ class Decoder:
         self, query: Query, log_probs_V: Floats, top_ids_K: NDArray[np.int64]
     ) -> list[Prediction]:
         """The best words of the vocabulary."""
+        marks = query.ask.punctuation
         if not query.prefix:
-            allowed = self._suggestible(query.spaced)
+            allowed = self._suggestible(query.spaced, marks)
             found = self._distinct(top_ids_K[allowed[top_ids_K]], log_probs_V, query.k)
             if len(found) == query.k or len(top_ids_K) == len(log_probs_V):
                 return found
         ids = self._words.starting_with(query.prefix, spaced=query.spaced)
+        if marks and not query.prefix:
+            ids = np.concatenate([ids, self._words.marks])
         return self._distinct(_best_first(ids, log_probs_V, 2 * query.k), log_probs_V, query.k)
 
     def _distinct(self, ids: Iterable[int], log_probs_V: Floats, k: int) -> list[Prediction]:
@@ -106,9 +123,10 @@ class Decoder:
                     break
         return list(found.values())
 
-    def _suggestible_mask(self, spaced: bool) -> NDArray[np.bool_]:  # noqa: FBT001 - a cache's key
+    def _suggestible_mask(self, spaced: bool, marks: bool) -> NDArray[np.bool_]:  # noqa: FBT001 - a cache's keys
         mask = np.zeros(len(self._words.shown), np.bool_)
         mask[self._words.starting_with("", spaced=spaced)] = True
+        mask[self._words.marks] |= marks
         return mask
 
 

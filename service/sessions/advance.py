@@ -6,10 +6,11 @@ Must not know: stores, engines, HTTP.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from models.errors import TextError
 from models.text import Tokenizer
+from service.engine.decode import Ask
 from service.errors import KeyReusedError, StaleStepError
 from service.sessions.session import Answer, Edit, Session
 
@@ -20,14 +21,14 @@ class Advance:
 
     text: str | None
     token_ids: list[int] | None
-    k: int
+    ask: Ask
     at: int | None = None
     key: str | None = None
 
     @property
     def body(self) -> str:
         """What makes two advances the same."""
-        return json.dumps([self.text, self.token_ids, self.k, self.at])
+        return json.dumps([self.text, self.token_ids, astuple(self.ask), self.at])
 
 
 class Replayed(Exception):  # noqa: N818 - a way out of a plan, not an error

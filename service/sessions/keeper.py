@@ -14,7 +14,7 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from models.cache import CacheConfig
-from service.engine.decode import Prediction, Query
+from service.engine.decode import Ask, Prediction, Query
 from service.engine.engine import Engine, Step
 from service.engine.fleet import Fleet
 from service.engine.recall import Trail
@@ -89,7 +89,7 @@ class Keeper:
         model: str | None,
         version: int | None,
         text: str,
-        k: int,
+        ask: Ask,
         ttl_s: float | None,
         cache: CacheWish = ANY_CACHE,
     ) -> tuple[Session, Answer]:
@@ -113,17 +113,17 @@ class Keeper:
         edit = await off_loop_if_long(
             len(text), lambda: blank.edit_to(tokenizer, text, tokenizer.finish(text))
         )
-        session, answer = await self._run(engine, blank, edit, k)
+        session, answer = await self._run(engine, blank, edit, ask)
         await self._admit(session)
         return session, answer
 
-    async def sync_text(self, session_id: str, text: str, k: int) -> tuple[Session, Answer]:
+    async def sync_text(self, session_id: str, text: str, ask: Ask) -> tuple[Session, Answer]:
         """Make a session's text the content of a text box, whose last word may be unfinished."""
 
         def plan(session: Session, engine: Engine) -> Edit:
             return session.edit_to(engine.tokenizer, text, engine.tokenizer.cut(text))
 
-        return await self._change(session_id, k, plan, len(text))
+        return await self._change(session_id, ask, plan, len(text))
 
     async def advance(self, session_id: str, step: Advance) -> tuple[Session, Answer, bool]:
         """Read finished words behind what was read; tells whether the answer is a replay.
@@ -138,12 +138,12 @@ class Keeper:
 
         try:
             size = len(step.text or "")
-            session, answer = await self._change(session_id, step.k, plan, size, step)
+            session, answer = await self._change(session_id, step.ask, plan, size, step)
         except Replayed as replayed:
             return await self.describe(session_id), replayed.answer, True
         return session, answer, False
 
-    async def rewind(self, session_id: str, position: int, k: int) -> tuple[Session, Answer]:
+    async def rewind(self, session_id: str, position: int, ask: Ask) -> tuple[Session, Answer]:
         """Go back to an earlier position; BadRequestError where the session was never there."""
 
         def plan(session: Session, engine: Engine) -> Edit:
@@ -153,17 +153,17 @@ class Keeper:
                 )
             return session.edit_back_to(engine.tokenizer, position)
 
-        return await self._change(session_id, k, plan)
+        return await self._change(session_id, ask, plan)
 
-    async def fork(self, session_id: str, k: int) -> tuple[Session, Answer]:
+    async def fork(self, session_id: str, ask: Ask) -> tuple[Session, Answer]:
         """Start a second session that stands where this one stands."""
-        return await self._adopt(await self._used(session_id), k)
+        return await self._adopt(await self._used(session_id), ask)
 
     async def export(self, session_id: str) -> bytes:
         """A session as bytes that another server can import."""
         return await self._packer.pack(await self._used(session_id))
 
-    async def import_state(self, blob: bytes, k: int) -> tuple[Session, Answer]:
+    async def import_state(self, blob: bytes, ask: Ask) -> tuple[Session, Answer]:
         """Start a session from an exported one.
 
         Raises BadStateError, ForeignStateError, what is unknown of its model, or BadRequestError
@@ -172,12 +172,12 @@ class Keeper:
         session = await self._packer.unpack(blob)
         self._rules.check_length(session.position)
         check_size(session.cache, self._rules.max_cache)
-        return await self._adopt(session, k)
+        return await self._adopt(session, ask)
 
-    async def predictions(self, session_id: str, k: int, prefix: str) -> list[Prediction]:
+    async def predictions(self, session_id: str, ask: Ask, prefix: str) -> list[Prediction]:
         """What may follow, nothing changed; a prefix takes the place of a pending one."""
         session, engine = await self._on_its_model(await self._used(session_id))
-        return await self._look(engine, session, k, prefix or session.pending)
+        return await self._look(engine, session, ask, prefix or session.pending)
 
     async def describe(self, session_id: str) -> Session:
         """A live session; ExpiredSessionError or UnknownSessionError where there is none."""
@@ -207,14 +207,14 @@ class Keeper:
         return self._turns.setdefault(session_id, asyncio.Lock())
 
     async def _change(
-        self, session_id: str, k: int, plan: Plan, size: int = 0, step: Advance | None = None
+        self, session_id: str, ask: Ask, plan: Plan, size: int = 0, step: Advance | None = None
     ) -> tuple[Session, Answer]:
         """Plan, run and write a change, in the session's turn; `size` is its text's length."""
         async with self._turn(session_id):
             for _ in range(_ATTEMPTS):
                 before, engine = await self._on_its_model(await self.describe(session_id))
                 edit = await off_loop_if_long(size, partial(plan, before, engine))
-                session, answer = await self._run(engine, before, edit, k)
+                session, answer = await self._run(engine, before, edit, ask)
                 if step is not None:
                     past = PastStep(before.position, step.key, step.body, answer)
                     session = session.remembering(past, _PAST_STEPS)
@@ -247,16 +247,16 @@ class Keeper:
         )
         tokenizer, text = engine.tokenizer, session.text
         cut = tokenizer.cut(text) if session.pending else tokenizer.finish(text)
-        moved, _ = await self._run(engine, blank, blank.edit_to(tokenizer, text, cut), 1)
+        moved, _ = await self._run(engine, blank, blank.edit_to(tokenizer, text, cut), Ask(1))
         return replace(moved, revision=session.revision), engine
 
     async def _run(
-        self, engine: Engine, session: Session, edit: Edit, k: int
+        self, engine: Engine, session: Session, edit: Edit, ask: Ask
     ) -> tuple[Session, Answer]:
         """Run a planned change; the session after it, which nobody knows yet."""
         self._rules.check_length(edit.keep + len(edit.new_ids))
         recall = session.recall(engine.tokenizer.unknown_id, edit)
-        query = Query(k, edit.pending, edit.spaced, recall)
+        query = Query(ask, edit.pending, edit.spaced, recall)
         memory, trail, marks = edit.base.memory, session.trail_before(edit.base), list[Mark]()
         *before, last = edit.pieces()
         for piece in before:
@@ -269,7 +269,7 @@ class Keeper:
         session = session.after(edit, marks, outcome.memory, most, outcome.trail)
         return session, Answer(session.position, session.pending, outcome.predictions)
 
-    async def _adopt(self, origin: Session, k: int) -> tuple[Session, Answer]:
+    async def _adopt(self, origin: Session, ask: Ask) -> tuple[Session, Answer]:
         """A session of its own that stands where `origin` stands."""
         now_s = self._now_s()
         idle_ttl_s = min(origin.idle_ttl_s, self._rules.idle_ttl_s)
@@ -283,15 +283,15 @@ class Keeper:
             revision=1,
         )
         engine = await self._fleet.engine(session.model, session.version)
-        predictions = await self._look(engine, session, k, session.pending)
+        predictions = await self._look(engine, session, ask, session.pending)
         await self._admit(session)
         return session, Answer(session.position, session.pending, predictions)
 
     @staticmethod
-    async def _look(engine: Engine, session: Session, k: int, prefix: str) -> list[Prediction]:
+    async def _look(engine: Engine, session: Session, ask: Ask, prefix: str) -> list[Prediction]:
         """What may follow where a session stands."""
         recall = session.recall(engine.tokenizer.unknown_id)
-        query = Query(k, prefix, session.spaced, recall)
+        query = Query(ask, prefix, session.spaced, recall)
         outcome = await engine.submit(Step(session.memory, (), query, session.trail))
         return outcome.predictions
 

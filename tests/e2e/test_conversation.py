@@ -45,6 +45,33 @@ def test_a_session_from_beginning_to_end(http: httpx.Client) -> None:
     assert 404 == http.get(base).status_code
 
 
+def test_a_session_with_a_cache_offers_a_name_again(http: httpx.Client) -> None:
+    """By its own spelling, though the vocabulary does not hold it."""
+    cache = {"size": 20, "theta": 0.3, "share": 0.2}
+    for asked, found, kept in ((cache, ["Zorro"], cache), (False, [], None), (None, [], None)):
+        body = {"text": "Anna saw Zorro.", "cache": asked}
+        base = f"/v1/sessions/{http.post('/v1/sessions', json=body).json()['id']}"
+        assert found == words(http.put(f"{base}/text", json={"text": "Anna saw Zorro. Zor"}))
+        assert kept == http.get(base).json()["cache"]
+
+
+def test_marks_are_suggested_on_request(http: httpx.Client) -> None:
+    """Over all calls that suggest; without asking for them there are none."""
+    session = http.post("/v1/sessions", json={"k": 100, "punctuation": True}).json()
+    base = f"/v1/sessions/{session['id']}"
+    ask = {"k": 100, "punctuation": True}
+    answers = [
+        http.put(f"{base}/text", json={"text": "Anna ", **ask}),
+        http.post(f"{base}/advance", json={"text": "saw", **ask}),
+        http.post(f"{base}/rewind", json={"to": 1, **ask}),
+        http.post(f"{base}/fork?k=100&punctuation=true"),
+        http.get(f"{base}/predictions?k=100&punctuation=true"),
+    ]
+    assert "." in [prediction["word"] for prediction in session["predictions"]]
+    assert all("." in words(answer) for answer in answers)
+    assert "." not in words(http.get(f"{base}/predictions?k=100"))
+
+
 def test_predictions_are_words_with_their_own_probability(http: httpx.Client) -> None:
     """Sorted, no surrounding space, `prob` the exponential of `logprob`, five by default."""
     found = http.post("/v1/predict", json={"text": "Anna saw the"}).json()["predictions"]

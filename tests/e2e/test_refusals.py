@@ -47,6 +47,25 @@ def test_predict_refuses(
 
 
 @pytest.mark.parametrize(
+    "cache",
+    [
+        True,
+        "yes",
+        {"size": 5},
+        {"size": 0, "theta": 0.3, "share": 0.1},
+        {"size": 201, "theta": 0.3, "share": 0.1},
+        {"size": 5, "theta": 0, "share": 0.1},
+        {"size": 5, "theta": 0.3, "share": 1},
+        {"size": 5, "theta": 0.3, "share": 0.1, "colour": 1},
+    ],
+)
+def test_an_impossible_cache_is_refused(http: httpx.Client, cache: object) -> None:
+    """No weights of its own, no number, too large, outside their range, unknown."""
+    answer = http.post("/v1/sessions", json={"cache": cache})
+    assert (422, "invalid-request") == kind(answer)
+
+
+@pytest.mark.parametrize(
     ("content", "expected"),
     [
         (b'{"text": ', (400, "malformed-json")),

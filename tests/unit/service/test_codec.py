@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.cache import CacheConfig
 from service.engine.engine import Engine
+from service.engine.recall import SLACK, Trail
 from service.engine.runner import Memory
 from service.errors import BadStateError, ForeignStateError
 from service.sessions.codec import Codec, StateShape
@@ -19,6 +21,7 @@ from service.sessions.session import Mark, Session
 
 SHAPE = StateShape(sha256="f" * 64, hidden=16, features=16, tensors=4, vocabulary=34)
 CODEC = Codec(b"secret")
+CACHE = CacheConfig(size=5, theta=0.4, share=0.3)
 _HEADER = struct.Struct("<4sBI")
 
 
@@ -122,6 +125,52 @@ def test_a_header_that_does_not_fit_is_refused(
     blob = resealed(CODEC.pack(session, SHAPE.sha256), change)
     with pytest.raises(BadStateError, match=message):
         unpack(blob, engine)
+
+
+@pytest.fixture
+def caching(session: Session) -> Session:
+    """The same session with a cache."""
+    hidden_MD = np.linspace(-1, 1, 32, dtype=np.float16).reshape(2, 16)
+    return replace(session, cache=CACHE, trail=Trail(hidden_MD, CACHE.size + SLACK))
+
+
+def test_a_cache_is_packed_exactly(caching: Session, engine: Engine) -> None:
+    """Its weights and its trail."""
+    back = unpack(CODEC.pack(caching, SHAPE.sha256), engine)
+    assert caching.trail is not None
+    assert back.trail is not None
+    assert CACHE == back.cache
+    assert caching.trail.most == back.trail.most
+    assert np.array_equal(caching.trail.hidden_MD, back.trail.hidden_MD)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h: h.update(trail=1), "does not fit its cache"),
+        (lambda h: h.update(trail=3), "does not fit its cache"),
+        (lambda h: h.update(trail=-1), "does not fit its cache"),
+        (lambda h: h.update(cache=None), "too long"),
+        (lambda h: h["cache"].update(share=1.5), "broken"),
+        (lambda h: h["cache"].update(theta=float("inf")), "broken"),
+        (lambda h: h.pop("trail"), "broken"),
+    ],
+)
+def test_a_cache_that_does_not_fit_is_refused(
+    caching: Session, engine: Engine, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    """Too short, too long, or with weights that are none."""
+    blob = resealed(CODEC.pack(caching, SHAPE.sha256), change)
+    with pytest.raises(BadStateError, match=message):
+        unpack(blob, engine)
+
+
+def test_a_trail_of_no_numbers_is_refused(caching: Session, engine: Engine) -> None:
+    """It would make every suggestion of the cache a NaN."""
+    assert caching.trail is not None
+    spoilt = replace(caching.trail, hidden_MD=caching.trail.hidden_MD * np.float16(np.inf))
+    with pytest.raises(BadStateError, match="no number"):
+        unpack(CODEC.pack(replace(caching, trail=spoilt), SHAPE.sha256), engine)
 
 
 def test_a_token_outside_the_vocabulary_is_refused(session: Session, engine: Engine) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.bundle import Bundle
-from service.engine.decode import Query
+from service.engine.decode import Ask, Query
 from service.engine.engine import Engine, Outcome, Step
 from service.engine.runner import Memory, Runner
 from service.errors import DeadlineError, ModelFaultError, OverloadedError, StoppingError
@@ -19,7 +19,7 @@ TEXTS = ([5], [6, 7], [], [8] * 7, [9] * 30, [10, 11, 12] * 9, [3], [4, 3])
 
 async def read(engine: Engine, ids: list[int]) -> Outcome:
     """Read ids from the beginning."""
-    return await engine.submit(Step(engine.opening, ids, Query(5)))
+    return await engine.submit(Step(engine.opening, ids, Query(Ask(5))))
 
 
 def same(a: Memory, b: Memory) -> bool:
@@ -48,7 +48,7 @@ async def test_a_crowd_at_random_gets_what_each_would_get_alone(engine: Engine) 
         while at < len(ids):
             await asyncio.sleep(own.random() * 0.005)
             piece = ids[at : at + int(own.integers(1, 12))]
-            outcome = await engine.submit(Step(memory, piece, Query(5)))
+            outcome = await engine.submit(Step(memory, piece, Query(Ask(5))))
             memory, at = outcome.memory, at + len(piece)
         return outcome
 
@@ -63,7 +63,7 @@ async def test_stepping_equals_reading_at_once(engine: Engine) -> None:
     whole = await read(engine, [5, 6, 7, 8, 9, 10, 11, 12, 13])
     memory = engine.opening
     for token_id in (5, 6, 7, 8, 9, 10, 11, 12, 13):
-        memory = (await engine.submit(Step(memory, [token_id], Query(1)))).memory
+        memory = (await engine.submit(Step(memory, [token_id], Query(Ask(1))))).memory
     assert same(whole.memory, memory)
 
 
@@ -72,7 +72,7 @@ async def test_a_failed_step_fails_alone(engine: Engine) -> None:
     bad = Memory(tuple(part * np.nan for part in engine.opening.state), engine.opening.hidden)
     results = await asyncio.gather(
         read(engine, [5]),
-        engine.submit(Step(bad, [5] * 20, Query(1))),
+        engine.submit(Step(bad, [5] * 20, Query(Ask(1)))),
         read(engine, [6]),
         return_exceptions=True,
     )

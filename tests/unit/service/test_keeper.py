@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import BundleError, TextError, UnknownVersionError, VocabularyError
+from service.engine.decode import Ask
 from service.engine.fleet import Fleet
 from service.errors import (
     BadRequestError,
@@ -60,21 +61,21 @@ def keeper(fleet: Fleet, clock: Clock) -> Keeper:
 
 async def opened(keeper: Keeper, text: str = "") -> Session:
     """A new session on a text."""
-    session, _ = await keeper.open(None, None, text, 3, None)
+    session, _ = await keeper.open(None, None, text, Ask(3), None)
     return session
 
 
 def advance(text: str, at: int | None = None, key: str | None = None) -> Advance:
     """An advance by text."""
-    return Advance(text, None, 3, at, key)
+    return Advance(text, None, Ask(3), at, key)
 
 
 async def assert_as_fresh(keeper: Keeper, session_id: str) -> None:
     """A session is bit for bit what a fresh one is that read the same token ids."""
     session = await keeper.describe(session_id)
-    fresh, _ = await keeper.open(None, None, "", 3, None)
+    fresh, _ = await keeper.open(None, None, "", Ask(3), None)
     if session.token_ids:
-        fresh, _, _ = await keeper.advance(fresh.id, Advance(None, session.token_ids, 3))
+        fresh, _, _ = await keeper.advance(fresh.id, Advance(None, session.token_ids, Ask(3)))
     await keeper.close(fresh.id)
     arrays = zip(session.memory.state, fresh.memory.state, strict=True)
     assert all(np.array_equal(a, b) for a, b in arrays)
@@ -85,10 +86,10 @@ async def test_a_session_opens_on_the_newest_version(keeper: Keeper) -> None:
     """Version 2 of two; an older one can be named, an unknown one not."""
     session = await opened(keeper)
     assert ("talker", 2, 0) == (session.model, session.version, session.position)
-    older, _ = await keeper.open("talker", 1, "", 3, None)
+    older, _ = await keeper.open("talker", 1, "", Ask(3), None)
     assert 1 == older.version
     with pytest.raises(UnknownVersionError):
-        await keeper.open("talker", 3, "", 3, None)
+        await keeper.open("talker", 3, "", Ask(3), None)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ async def test_a_text_box_is_read_up_to_its_partial_word(
 ) -> None:
     """The trailing partial word waits, and the text comes back as it was typed."""
     session = await opened(keeper)
-    _, answer = await keeper.sync_text(session.id, text, 3)
+    _, answer = await keeper.sync_text(session.id, text, Ask(3))
     assert (position, pending) == (answer.position, answer.pending)
     assert text == (await keeper.describe(session.id)).text
 
@@ -117,7 +118,7 @@ async def test_a_text_box_is_read_up_to_its_partial_word(
 async def test_completions_start_with_the_partial_word(keeper: Keeper) -> None:
     """ "th" offers "the" and nothing that begins otherwise."""
     session = await opened(keeper)
-    _, answer = await keeper.sync_text(session.id, "Anna saw TH", 9)
+    _, answer = await keeper.sync_text(session.id, "Anna saw TH", Ask(9))
     assert ["the"] == [p.word for p in answer.predictions]
 
 
@@ -139,7 +140,7 @@ async def test_any_edit_is_exact(keeper: Keeper) -> None:
         text = ""
         for edit in edits:
             text = edit if isinstance(edit, str) else text[: edit[0]] + edit[2] + text[edit[1] :]
-            await keeper.sync_text(session.id, text, 3)
+            await keeper.sync_text(session.id, text, Ask(3))
             engine = await keeper._fleet.engine()
             cut = engine.tokenizer.cut(text)
             now = await keeper.describe(session.id)
@@ -163,7 +164,7 @@ async def test_typing_on_reads_only_what_is_new(keeper: Keeper) -> None:
     longer = f"{TEXT}, and "
     edit = session.edit_to(tokenizer, longer, tokenizer.cut(longer))
     assert (7, 2) == (edit.keep, len(edit.token_ids))
-    session, _ = await keeper.sync_text(session.id, longer, 3)
+    session, _ = await keeper.sync_text(session.id, longer, Ask(3))
     edit = session.edit_to(tokenizer, f"{TEXT} ", tokenizer.cut(f"{TEXT} "))
     assert (7, []) == (edit.keep, edit.token_ids)
 
@@ -181,7 +182,7 @@ async def test_advance_by_words_equals_the_text_as_a_whole(keeper: Keeper) -> No
 async def test_a_chosen_suggestion_replaces_the_partial_word(keeper: Keeper) -> None:
     """ "th" pending and "the" advanced make "the", not "th the"."""
     session = await opened(keeper)
-    await keeper.sync_text(session.id, "Anna saw th", 3)
+    await keeper.sync_text(session.id, "Anna saw th", Ask(3))
     session, _, _ = await keeper.advance(session.id, advance("the"))
     assert ("Anna saw the", "") == (session.text, session.pending)
 
@@ -190,7 +191,7 @@ async def test_advance_by_token_ids_spells_them_out(keeper: Keeper) -> None:
     """The text grows by what the ids stand for."""
     session = await opened(keeper, "Anna")
     ids = (await keeper._fleet.engine()).tokenizer.encode("Anna saw the dogs.\nBen")[1:]
-    session, _, _ = await keeper.advance(session.id, Advance(None, ids, 3))
+    session, _, _ = await keeper.advance(session.id, Advance(None, ids, Ask(3)))
     assert "Anna saw the dogs.\nBen" == session.text
 
 
@@ -212,7 +213,7 @@ async def test_a_late_copy_is_recognised_behind_other_steps(keeper: Keeper) -> N
     _, first, _ = await keeper.advance(session.id, late)
     for n in range(7):
         await keeper.advance(session.id, advance("the", key=str(n)))
-    await keeper.sync_text(session.id, "Ben ", 3)
+    await keeper.sync_text(session.id, "Ben ", Ask(3))
     assert (first, True) == (await keeper.advance(session.id, late))[1:]
     assert "Ben " == (await keeper.describe(session.id)).text
 
@@ -254,8 +255,8 @@ async def test_a_key_with_another_body_is_refused(keeper: Keeper) -> None:
         (advance("a\0b"), TextError),
         (advance("\ud800"), TextError),
         (advance("dog " * 60), TextTooLongError),
-        (Advance(None, [34], 3), VocabularyError),
-        (Advance(None, [-1], 3), VocabularyError),
+        (Advance(None, [34], Ask(3)), VocabularyError),
+        (Advance(None, [-1], Ask(3)), VocabularyError),
     ],
 )
 async def test_a_refused_step_leaves_the_session_as_it_was(
@@ -273,9 +274,9 @@ async def test_a_refused_step_leaves_the_session_as_it_was(
 async def test_looking_changes_nothing(keeper: Keeper) -> None:
     """Predictions with another k or prefix leave position, text and pending alone."""
     session = await opened(keeper)
-    await keeper.sync_text(session.id, "Anna s", 3)
-    assert ["the"] == [p.word for p in await keeper.predictions(session.id, 3, "the")]
-    found = [p.word for p in await keeper.predictions(session.id, 9, "")]
+    await keeper.sync_text(session.id, "Anna s", Ask(3))
+    assert ["the"] == [p.word for p in await keeper.predictions(session.id, Ask(3), "the")]
+    found = [p.word for p in await keeper.predictions(session.id, Ask(9), "")]
     assert found
     assert all(word.startswith("s") for word in found)
     session = await keeper.describe(session.id)
@@ -286,7 +287,7 @@ async def test_an_idle_session_expires_and_use_prolongs_it(keeper: Keeper, clock
     """Expired is told apart from deleted and from never there."""
     session = await opened(keeper, "Anna")
     clock.now_s += 59
-    await keeper.sync_text(session.id, "Anna saw ", 3)
+    await keeper.sync_text(session.id, "Anna saw ", Ask(3))
     clock.now_s += 59
     assert "Anna saw " == (await keeper.describe(session.id)).text
     clock.now_s += 2
@@ -310,8 +311,8 @@ async def test_a_deleted_session_is_unknown(keeper: Keeper) -> None:
 
 async def test_a_client_may_ask_for_a_shorter_life_only(keeper: Keeper) -> None:
     """The server's limit stands above `ttl_s`."""
-    short, _ = await keeper.open(None, None, "", 3, 5)
-    long, _ = await keeper.open(None, None, "", 3, 5000)
+    short, _ = await keeper.open(None, None, "", Ask(3), 5)
+    long, _ = await keeper.open(None, None, "", Ask(3), 5000)
     assert (1_005, 1_060) == (short.expires_at_s, long.expires_at_s)
 
 
@@ -329,7 +330,7 @@ async def test_there_is_room_for_so_many_sessions_only(keeper: Keeper, clock: Cl
 async def test_a_rewind_is_exact(keeper: Keeper, position: int) -> None:
     """At every earlier position the session is what a fresh one on those tokens is."""
     session = await opened(keeper, TEXT)
-    session, answer = await keeper.rewind(session.id, position, 3)
+    session, answer = await keeper.rewind(session.id, position, Ask(3))
     assert " ".join(TEXT.split(" ")[:position]) == session.text
     assert (position, "") == (answer.position, answer.pending)
     await assert_as_fresh(keeper, session.id)
@@ -351,7 +352,7 @@ async def test_taking_back_the_last_pasted_words_replays_nothing(keeper: Keeper)
     engine = await keeper._fleet.engine()
     for position in (7, 6, 5):
         assert [] == session.edit_back_to(engine.tokenizer, position).token_ids
-    await keeper.rewind(session.id, 6, 3)
+    await keeper.rewind(session.id, 6, Ask(3))
     await assert_as_fresh(keeper, session.id)
 
 
@@ -359,7 +360,7 @@ async def test_a_rewind_to_the_future_is_refused(keeper: Keeper) -> None:
     """A session can go back only to where it was."""
     session = await opened(keeper, "Anna")
     with pytest.raises(BadRequestError, match="position 1, before 2"):
-        await keeper.rewind(session.id, 2, 3)
+        await keeper.rewind(session.id, 2, Ask(3))
 
 
 @pytest.mark.parametrize(("policy", "version"), [("pin", 1), ("migrate", 2)])
@@ -367,13 +368,13 @@ async def test_a_new_version_meets_live_sessions_as_configured(
     keeper: Keeper, policy: str, version: int
 ) -> None:
     """Pinned ones stay what they were; the others are what a fresh one on the new version is."""
-    session, _ = await keeper.open("talker", 1, "", 3, None)
-    await keeper.sync_text(session.id, "Anna saw the dogs by the la", 3)
+    session, _ = await keeper.open("talker", 1, "", Ask(3), None)
+    await keeper.sync_text(session.id, "Anna saw the dogs by the la", Ask(3))
     keeper._rules = replace(RULES, migrate=policy == "migrate")
-    assert ["lake"] == [p.word for p in await keeper.predictions(session.id, 3, "")]
+    assert ["lake"] == [p.word for p in await keeper.predictions(session.id, Ask(3), "")]
     session, answer, _ = await keeper.advance(session.id, advance("lake", at=6))
     text = "Anna saw the dogs by the lake"
-    fresh, expected = await keeper.open("talker", version, text, 3, None)
+    fresh, expected = await keeper.open("talker", version, text, Ask(3), None)
     assert (version, expected.predictions) == (session.version, answer.predictions)
     assert fresh.token_ids == (await keeper.describe(session.id)).token_ids
 
@@ -381,7 +382,7 @@ async def test_a_new_version_meets_live_sessions_as_configured(
 async def test_a_fork_stands_alone(keeper: Keeper) -> None:
     """It starts where its origin stands, and neither moves with the other."""
     origin = await opened(keeper, "Anna saw")
-    fork, answer = await keeper.fork(origin.id, 3)
+    fork, answer = await keeper.fork(origin.id, Ask(3))
     assert origin.id != fork.id
     assert 2 == answer.position
     await keeper.advance(fork.id, advance("the dogs"))
@@ -394,11 +395,11 @@ async def test_a_fork_stands_alone(keeper: Keeper) -> None:
 async def test_a_session_moves_between_servers(keeper: Keeper, fleet: Fleet, clock: Clock) -> None:
     """What one server exports another one of the same secret imports, exactly."""
     session = await opened(keeper, TEXT)
-    await keeper.sync_text(session.id, f"{TEXT} th", 3)
+    await keeper.sync_text(session.id, f"{TEXT} th", Ask(3))
     blob = await keeper.export(session.id)
     packer = Packer(fleet, Codec(b"secret"))
     other = Keeper(fleet, MemoryStore(3), packer, IdMint(b"other"), RULES, clock)
-    moved, answer = await other.import_state(blob, 3)
+    moved, answer = await other.import_state(blob, Ask(3))
     assert (f"{TEXT} th", 7, "th") == (moved.text, answer.position, answer.pending)
     await assert_as_fresh(other, moved.id)
 
@@ -408,7 +409,7 @@ async def test_use_prolongs_a_life_up_to_its_end_only(keeper: Keeper, clock: Clo
     session = await opened(keeper, "Anna")
     for _ in range(11):
         clock.now_s += 54
-        await keeper.predictions(session.id, 3, "")
+        await keeper.predictions(session.id, Ask(3), "")
     clock.now_s += 7
     with pytest.raises(ExpiredSessionError):
         await keeper.describe(session.id)

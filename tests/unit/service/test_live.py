@@ -12,6 +12,7 @@ import pytest
 from fastapi import WebSocket
 
 from service.api.live import live
+from service.engine.decode import Ask
 from service.errors import OverloadedError, StoppingError, UnknownSessionError
 from service.sessions.session import Answer
 
@@ -33,7 +34,9 @@ class SlowKeeper:
             raise self.described
         return SimpleNamespace(id=session_id)
 
-    async def sync_text(self, session_id: str, text: str, k: int) -> tuple[SimpleNamespace, Answer]:
+    async def sync_text(
+        self, session_id: str, text: str, ask: Ask
+    ) -> tuple[SimpleNamespace, Answer]:
         self.texts.append(text)
         await self.go.acquire()
         if text in self.errors:

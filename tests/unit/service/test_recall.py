@@ -7,7 +7,7 @@ import pytest
 
 from models.cache import CacheConfig
 from models.text import Tokenizer
-from service.engine.decode import Decoder, Query
+from service.engine.decode import Ask, Decoder, Query
 from service.engine.recall import SLACK, Odds, Recall, Trail
 
 CONFIG = CacheConfig(size=3, theta=0.5, share=0.2)
@@ -70,7 +70,7 @@ def test_the_mixture_is_a_probability() -> None:
 def test_a_word_that_was_there_comes_before_those_that_were_not() -> None:
     """Also where the head's best tokens do not hold it."""
     found = odds(recall(DOG), trail((2, 0)))
-    words = Decoder(TOKENIZER.words).suggest(Query(3), FLAT_V, np.array([THE]), found)
+    words = Decoder(TOKENIZER.words).suggest(Query(Ask(3)), FLAT_V, np.array([THE]), found)
     assert ["dog", "the", "cat"] == [word.word for word in words]
     assert pytest.approx(0.8 / 6 + 0.2) == words[0].prob
 
@@ -79,7 +79,7 @@ def test_a_word_outside_the_vocabulary_comes_back_as_it_was_spelled() -> None:
     """It has the id of the unknown word, and nobody else's probability."""
     found = odds(recall("Zorro", CAT), trail((2, 0), (2, 0)))
     everything = np.arange(6)
-    words = Decoder(TOKENIZER.words).suggest(Query(4), FLAT_V, everything, found)
+    words = Decoder(TOKENIZER.words).suggest(Query(Ask(4)), FLAT_V, everything, found)
     assert ["cat", "the", "dog", "Zorro"] == [word.word for word in words]
     assert TOKENIZER.unknown_id == words[-1].token_id
     assert pytest.approx(0.1) == words[-1].prob
@@ -89,7 +89,7 @@ def test_a_word_outside_the_vocabulary_comes_back_as_it_was_spelled() -> None:
 def test_a_prefix_holds_for_words_outside_the_vocabulary_too(prefix: str, words: list[str]) -> None:
     """Whatever the case."""
     found = odds(recall("Zorro", CAT), trail((2, 0), (2, 0)))
-    query = Query(3, prefix)
+    query = Query(Ask(3), prefix)
     got = Decoder(TOKENIZER.words).suggest(query, FLAT_V, np.array([THE]), found)
     assert words == [word.word for word in got]
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from models.cache import CacheConfig
 from service.engine import recall
+from service.engine.decode import Ask
 from service.engine.fleet import Fleet
 from service.errors import BadRequestError
 from service.sessions.advance import Advance
@@ -44,7 +45,7 @@ def little_slack(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def opened(keeper: Keeper, text: str = "", cache: CacheWish = CACHE) -> Session:
     """A new session with a cache."""
-    session, _ = await keeper.open(None, None, text, 5, None, cache)
+    session, _ = await keeper.open(None, None, text, Ask(5), None, cache)
     return session
 
 
@@ -53,7 +54,7 @@ async def assert_as_fresh(keeper: Keeper, session_id: str) -> None:
     session = await keeper.describe(session_id)
     fresh = await opened(keeper, "" if session.pending else session.text)
     if session.pending:
-        await keeper.sync_text(fresh.id, session.text, 5)
+        await keeper.sync_text(fresh.id, session.text, Ask(5))
         fresh = await keeper.describe(fresh.id)
     assert session.cache is not None
     assert session.trail is not None
@@ -63,8 +64,8 @@ async def assert_as_fresh(keeper: Keeper, session_id: str) -> None:
     ours, theirs = (trail.hidden_MD[-held:] for trail in (session.trail, fresh.trail))
     assert not held or np.array_equal(ours, theirs)
     for prefix in ("", "z"):
-        expected = await keeper.predictions(fresh.id, 5, prefix)
-        assert expected == await keeper.predictions(session_id, 5, prefix)
+        expected = await keeper.predictions(fresh.id, Ask(5), prefix)
+        assert expected == await keeper.predictions(session_id, Ask(5), prefix)
     await keeper.close(fresh.id)
 
 
@@ -72,16 +73,16 @@ async def test_a_name_of_the_text_is_offered_again(keeper: Keeper) -> None:
     """Though the vocabulary does not hold it; without a cache nothing starts with Z."""
     for cache, words in ((CACHE, ["Zorro"]), (CacheWish(False), [])):
         session = await opened(keeper, "Anna saw Zorro", cache)
-        _, answer = await keeper.sync_text(session.id, "Anna saw Zorro by Zo", 5)
+        _, answer = await keeper.sync_text(session.id, "Anna saw Zorro by Zo", Ask(5))
         assert words == [word.word for word in answer.predictions]
 
 
 async def test_a_name_is_forgotten_behind_as_many_words_as_the_cache_holds(keeper: Keeper) -> None:
     """Five tokens on, it is out of a cache of five."""
     session = await opened(keeper, "Zorro saw Anna by the")
-    assert ["Zorro"] == [p.word for p in await keeper.predictions(session.id, 5, "Z")]
-    await keeper.advance(session.id, Advance("lake", None, 5))
-    assert [] == await keeper.predictions(session.id, 5, "Z")
+    assert ["Zorro"] == [p.word for p in await keeper.predictions(session.id, Ask(5), "Z")]
+    await keeper.advance(session.id, Advance("lake", None, Ask(5)))
+    assert [] == await keeper.predictions(session.id, Ask(5), "Z")
 
 
 EDITS = st.lists(
@@ -103,7 +104,7 @@ async def test_any_edit_is_exact(keeper: Keeper) -> None:
         text = ""
         for edit in edits:
             text = edit if isinstance(edit, str) else text[: edit[0]] + edit[2] + text[edit[1] :]
-            await keeper.sync_text(session.id, text, 5)
+            await keeper.sync_text(session.id, text, Ask(5))
             await assert_as_fresh(keeper, session.id)
 
     loop = asyncio.get_running_loop()
@@ -120,7 +121,7 @@ async def test_any_edit_is_exact(keeper: Keeper) -> None:
 async def test_a_rewind_is_exact(keeper: Keeper, position: int) -> None:
     """Near or far, replayed or not."""
     session = await opened(keeper, TEXT)
-    await keeper.rewind(session.id, position, 5)
+    await keeper.rewind(session.id, position, Ask(5))
     await assert_as_fresh(keeper, session.id)
 
 
@@ -136,12 +137,12 @@ async def test_taking_back_a_few_words_replays_nothing(keeper: Keeper) -> None:
 async def test_a_fork_and_a_moved_session_recall_the_same(keeper: Keeper, fleet: Fleet) -> None:
     """A copy, here or on another server, answers as its origin does."""
     origin = await opened(keeper, TEXT)
-    expected = await keeper.predictions(origin.id, 5, "")
-    _, answer = await keeper.fork(origin.id, 5)
+    expected = await keeper.predictions(origin.id, Ask(5), "")
+    _, answer = await keeper.fork(origin.id, Ask(5))
     assert expected == answer.predictions
     packer = Packer(fleet, Codec(b"secret"))
     other = Keeper(fleet, MemoryStore(3), packer, IdMint(b"o"), RULES, lambda: 1_000.0)
-    moved, answer = await other.import_state(await keeper.export(origin.id), 5)
+    moved, answer = await other.import_state(await keeper.export(origin.id), Ask(5))
     assert expected == answer.predictions
     await assert_as_fresh(other, moved.id)
 
@@ -154,14 +155,14 @@ async def test_a_server_takes_no_session_whose_cache_is_too_large(
     packer, rules = Packer(fleet, Codec(b"secret")), replace(RULES, max_cache=4)
     other = Keeper(fleet, MemoryStore(3), packer, IdMint(b"o"), rules, lambda: 1_000.0)
     with pytest.raises(BadRequestError, match="5 words is more than the 4"):
-        await other.import_state(blob, 5)
+        await other.import_state(blob, Ask(5))
 
 
 async def test_a_session_that_goes_over_to_a_newer_model_keeps_its_cache(keeper: Keeper) -> None:
     """Its text is read anew, and so is what the cache holds."""
-    session, _ = await keeper.open("talker", 1, TEXT, 5, None, CACHE)
+    session, _ = await keeper.open("talker", 1, TEXT, Ask(5), None, CACHE)
     keeper._rules = replace(RULES, migrate=True)
-    await keeper.advance(session.id, Advance("and", None, 5))
+    await keeper.advance(session.id, Advance("and", None, Ask(5)))
     await assert_as_fresh(keeper, session.id)
 
 
