@@ -85,6 +85,22 @@ def test_a_tie_goes_to_the_lower_id_of_those_that_tie() -> None:
     assert evaluate(scorer, tokenizer, "the").top1 == 0
 
 
+def test_capitals_count_of_the_words_offered_first() -> None:
+    """Of two recalled words one has the capitals it was offered with."""
+    found = figures("Then then cat", " Then", " cat")
+    assert (2 / 3, 0.5) == (found.top1, found.exact_case)
+
+
+@pytest.mark.parametrize(
+    ("liked", "expected"),
+    [((".",), 1), ((" cat", " Then", " then", "."), 1), ((" cat", " the", " then", "."), 0)],
+)
+def test_a_mark_is_offered_where_fewer_than_three_suggestions_are_better(liked, expected) -> None:
+    """Words and marks compete; " Then" is the same word as " then"."""
+    found = figures("there.", *liked)
+    assert (1, expected) == (found.marks, found.marks_top3)
+
+
 def test_an_unknown_word_is_a_miss_and_typed_out() -> None:
     """A word that the vocabulary lacks is counted, never recalled, and costs all its keys."""
     found = figures("zebra cat", " cat")
@@ -105,7 +121,8 @@ def test_without_words_nothing_is_recalled_or_saved(text: str) -> None:
 
 def test_the_table_shows_every_figure() -> None:
     """The lines for the terminal hold what was measured, as percentages."""
-    table = Evaluation(1234, 12.345, 45.678, 1000, 0.1, 0.25, 0.5, 0.333, 0.01).table()
+    figures = (1234, 12.345, 45.678, 1000, 0.1, 0.25, 0.5, 0.333, 0.01, 0.9, 200, 0.7)
+    table = Evaluation(*figures).table()
 
     assert [
         "perplexity         12.35 over 1,234 tokens",
@@ -115,4 +132,6 @@ def test_the_table_shows_every_figure() -> None:
         "top-5              50.00%",
         "keystroke savings  33.30%",
         "unknown tokens     1.00%",
+        "exact capitals     90.00% of the words recalled first",
+        "punctuation top-3  70.00% of 200 marks",
     ] == table.splitlines()
