@@ -30,6 +30,13 @@ class CacheConfig(BaseModel):
     """Lambda: the part of the probability that the cache has."""
 
 
+class ModelCache(CacheConfig):
+    """The cache that suits a model, its weights tuned on validation text."""
+
+    by_default: bool = False
+    """Whether a session has it that asks for none."""
+
+
 def likeness_weights(likeness_QM: Floats, theta: float) -> Floats:
     """Softmax(theta * likeness) over the memories of each query, [Q, M]; Grave 2016, equation 3.
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.cache import CacheConfig
+from models.cache import ModelCache
 from models.errors import (
     BundleFormatError,
     MissingFileError,
@@ -100,8 +100,7 @@ class Manifest(_Strict):
     batch_invariant: bool
     """Whether the default precision's graphs answer bit for bit the same in any batch; where they
     do not, its decomposed one does."""
-    cache: CacheConfig | None = None
-    """The continuous cache that suits the model, tuned on validation text; without it, none."""
+    cache: ModelCache | None = None
     precisions: dict[str, Graphs]
     files: dict[str, FileEntry] = Field(default_factory=dict)
     provenance: Provenance

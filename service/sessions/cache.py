@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.cache import CacheConfig
+from models.cache import CacheConfig, ModelCache
 from service.errors import BadRequestError
 
 
@@ -16,26 +16,27 @@ class CacheWish:
     """What a client asks for; what it leaves out is as the model says."""
 
     wanted: bool | None = None
-    """None leaves all to the model, whose own cache is off where it has none."""
+    """None leaves it to the model."""
     size: int | None = None
     theta: float | None = None
     share: float | None = None
 
 
-def choose_cache(wish: CacheWish, model: CacheConfig | None, most: int) -> CacheConfig | None:
+def choose_cache(wish: CacheWish, model: ModelCache | None, most: int) -> CacheConfig | None:
     """The cache that a session gets, or None.
 
     Raises BadRequestError where it would hold more than `most` words, or where the model has no
     weights and the client does not name them all.
     """
-    if wish.wanted is False or (wish.wanted is None and (model is None or most == 0)):
+    wanted = wish.wanted
+    if wanted is None:
+        wanted = model is not None and model.by_default and most > 0
+    if not wanted:
         return None
+    chosen = {} if model is None else model.model_dump(exclude={"by_default"})
+    if model is not None:
+        chosen["size"] = min(model.size, max(most, 1))
     asked = {"size": wish.size, "theta": wish.theta, "share": wish.share}
-    chosen = (
-        {"size": min(model.size, max(most, 1)), "theta": model.theta, "share": model.share}
-        if model
-        else {}
-    )
     chosen |= {name: value for name, value in asked.items() if value is not None}
     missing = [name for name in asked if name not in chosen]
     if missing:

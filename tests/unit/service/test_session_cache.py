@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.cache import CacheConfig
+from models.cache import CacheConfig, ModelCache
 from service.engine import recall
 from service.engine.decode import Ask
 from service.engine.fleet import Fleet
@@ -166,6 +166,8 @@ async def test_a_session_that_goes_over_to_a_newer_model_keeps_its_cache(keeper:
     await assert_as_fresh(keeper, session.id)
 
 
+OFF = ModelCache(size=7, theta=0.2, share=0.1)
+ON = OFF.model_copy(update={"by_default": True})
 OWN = CacheConfig(size=7, theta=0.2, share=0.1)
 
 
@@ -173,17 +175,18 @@ OWN = CacheConfig(size=7, theta=0.2, share=0.1)
     ("wish", "model", "most", "expected"),
     [
         (CacheWish(), None, 9, None),
-        (CacheWish(), OWN, 9, OWN),
-        (CacheWish(), OWN, 0, None),
-        (CacheWish(), OWN, 5, CacheConfig(size=5, theta=0.2, share=0.1)),
-        (CacheWish(False), OWN, 9, None),
-        (CacheWish(True), OWN, 9, OWN),
-        (CacheWish(True, share=0.3), OWN, 9, CacheConfig(size=7, theta=0.2, share=0.3)),
+        (CacheWish(), OFF, 9, None),
+        (CacheWish(), ON, 9, OWN),
+        (CacheWish(), ON, 0, None),
+        (CacheWish(), ON, 5, CacheConfig(size=5, theta=0.2, share=0.1)),
+        (CacheWish(False), ON, 9, None),
+        (CacheWish(True), OFF, 9, OWN),
+        (CacheWish(True, share=0.3), OFF, 9, CacheConfig(size=7, theta=0.2, share=0.3)),
         (CacheWish(True, 5, 0.4, 0.3), None, 9, CacheConfig(size=5, theta=0.4, share=0.3)),
     ],
 )
 def test_client_model_and_server_settle_the_cache(
-    wish: CacheWish, model: CacheConfig | None, most: int, expected: CacheConfig | None
+    wish: CacheWish, model: ModelCache | None, most: int, expected: CacheConfig | None
 ) -> None:
     """The client's word counts first, then the model's; the server sets the bound."""
     assert expected == choose_cache(wish, model, most)
@@ -194,12 +197,12 @@ def test_client_model_and_server_settle_the_cache(
     [
         (CacheWish(True), None, 9, "name its size, theta, share"),
         (CacheWish(True, 5), None, 9, "name its theta, share"),
-        (CacheWish(True, 10), OWN, 9, "10 words is more than the 9"),
-        (CacheWish(True), OWN, 0, "1 words is more than the 0"),
+        (CacheWish(True, 10), OFF, 9, "10 words is more than the 9"),
+        (CacheWish(True), OFF, 0, "1 words is more than the 0"),
     ],
 )
 def test_an_impossible_cache_is_refused(
-    wish: CacheWish, model: CacheConfig | None, most: int, message: str
+    wish: CacheWish, model: ModelCache | None, most: int, message: str
 ) -> None:
     """With what is missing or too much."""
     with pytest.raises(BadRequestError, match=message):
