@@ -4,7 +4,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: serve test setup check fmt chaos redis-server clean
+.PHONY: serve test setup check fmt chaos bench-training redis-server clean
 
 serve: .venv/.serve ## set up without torch, and serve the shipped model
 	$(BIN)/python -m service --host $(HOST) --port $(PORT)
@@ -26,6 +26,9 @@ fmt: .venv/.dev ## put code into shape
 
 chaos: .venv/.dev redis-server ## crashes, retries and duplicates against the durable stores
 	$(BIN)/python -m tests.chaos
+
+bench-training: .venv/.dev ## training speed beside torch's example: EXAMPLE=word_language_model DATA=wikitext-2
+	$(BIN)/python -m tests.bench.training_speed $(EXAMPLE) $(DATA)
 
 redis-server: # a Debian package, not one of Python's
 	@command -v $@ >/dev/null \
