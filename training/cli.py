@@ -86,9 +86,12 @@ def _fetch_data(parsed: argparse.Namespace) -> None:
 
 
 def _export(parsed: argparse.Namespace) -> None:
+    from training.comparison import Wanted, check_texts
     from training.export import Packing, export_run
 
-    if parsed.baseline and parsed.test is None:
+    if parsed.test is not None:
+        check_texts(parsed.test, Wanted(baseline=parsed.baseline))
+    elif parsed.baseline:
         raise ConfigError("export --baseline needs --test FILE, and the train.txt beside it")
     packing = Packing(
         storage=parsed.weights,

@@ -107,6 +107,15 @@ def open_subject(place: Path) -> Subject:
     return Subject(TorchScorer(run.model), run.tokenizer, (place / BEST_FILE).stat().st_size)
 
 
+def check_texts(text_file: Path, wanted: Wanted) -> None:
+    """Find out before the work what `compare` would: CorpusError where a text is missing."""
+    _read(text_file)
+    if wanted.baseline:
+        _beside(text_file, "train.txt")
+    if wanted.cache_size:
+        _beside(text_file, "valid.txt")
+
+
 def compare(subject: Subject, text_file: Path, wanted: Wanted) -> Comparison:
     """Measure a model on a text; CorpusError where a text is missing or unusable."""
     scorer, tokenizer = subject.scorer, subject.tokenizer
