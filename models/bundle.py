@@ -28,6 +28,7 @@ from models.errors import (
     TokenizerError,
     UnsafePathError,
 )
+from models.external import data_files, self_contained
 from models.graph import GraphShape, check_head, check_recurrent
 from models.manifest import (
     CARD_FILE,
@@ -35,6 +36,7 @@ from models.manifest import (
     MANIFEST_FILE,
     TOKENIZER_FILE,
     FileEntry,
+    Graphs,
     Manifest,
     check_name,
     parse_manifest,
@@ -68,23 +70,34 @@ class Bundle:
     ) -> tuple[bytes, bytes]:
         """The recurrent and the head graph of a precision; GraphError where it is not offered.
 
-        Without `fused`, the recurrent graph is the decomposed one if the bundle has it: that is for
+        All weights are inside, also those that lie in a file of their own on disk. Without
+        `fused`, the recurrent graph is the decomposed one if the bundle has it: that is for
         runtimes whose fused operators refuse the cell, or give other bits in other batches.
         """
+        names = self._names(precision)
+        recurrent = names.recurrent if fused else names.decomposed or names.recurrent
+        return self_contained(recurrent, self.files), self_contained(names.head, self.files)
+
+    def size_bytes(self, precision: str = DEFAULT_PRECISION) -> int:
+        """Of a precision's recurrent graph and head on disk; what they share counts once."""
+        names = self._names(precision)
+        graphs = {names.recurrent, names.head}
+        data = [data_files(name, self.files) for name in graphs]
+        return sum(len(self.files[name]) for name in graphs.union(*data))
+
+    def _names(self, precision: str) -> Graphs:
         try:
-            names = self.manifest.precisions[precision]
+            return self.manifest.precisions[precision]
         except KeyError:
             offered = ", ".join(self.manifest.precisions)
             raise GraphError(f"no precision {precision!r}; there is {offered}") from None
-        recurrent = names.recurrent if fused else names.decomposed or names.recurrent
-        return self.files[recurrent], self.files[names.head]
 
 
 def load(folder: Path) -> Bundle:
     """Read a bundle and check all of it.
 
     Raises the BundleError that names the first thing that is wrong: format, unsafe path, missing
-    or altered file, tokenizer, graph.
+    or altered file, tokenizer, weights beside a graph, graph.
     """
     text = _read_manifest_text(folder)
     manifest = parse_manifest(text)
@@ -92,6 +105,7 @@ def load(folder: Path) -> Bundle:
         {name: _read_file(folder, name, entry) for name, entry in manifest.files.items()}
     )
     tokenizer = _read_tokenizer(manifest, files)
+    _check_data(folder, manifest, files)
     _check_graphs(manifest, files)
     return Bundle(manifest, tokenizer, hashlib.sha256(text).hexdigest(), files)
 
@@ -183,6 +197,18 @@ def _read_tokenizer(manifest: Manifest, files: Mapping[str, bytes]) -> Tokenizer
     return tokenizer
 
 
+def _check_data(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """Refuse weights outside a graph that lie where they may not, or behind a link.
+
+    Runtimes that open the folder by themselves refuse such links, or follow them unchecked.
+    """
+    for graphs in manifest.precisions.values():
+        for name in graphs.files():
+            for location in sorted(data_files(name, files)):
+                if (folder / location).is_symlink():
+                    raise UnsafePathError(f"{location}, where {name} keeps weights, is a link")
+
+
 def _check_graphs(manifest: Manifest, files: Mapping[str, bytes]) -> None:
     for tensor in manifest.state:
         if tensor.shape != (1, "B", manifest.architecture.hidden):
@@ -196,8 +222,8 @@ def _check_graphs(manifest: Manifest, files: Mapping[str, bytes]) -> None:
     for graphs in manifest.precisions.values():
         for name in (graphs.recurrent, graphs.decomposed):
             if name is not None:
-                check_recurrent(name, files[name], shape)
-        check_head(graphs.head, files[graphs.head], shape)
+                check_recurrent(name, self_contained(name, files), shape)
+        check_head(graphs.head, self_contained(graphs.head, files), shape)
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -82,20 +82,27 @@ def _kind(bundle: Bundle) -> CellKind:
 
 
 class _Weights:
-    """The weights of a graph by name, whether they lie in float32 or behind a Cast."""
+    """The weights of a graph by name, whether they lie in float32, as halves or as bytes."""
 
     def __init__(self, graph: bytes) -> None:
         tensors = onnx.load_model_from_string(graph).graph.initializer
-        self._tensors = {tensor.name.removesuffix("_f16"): tensor for tensor in tensors}
+        self._tensors = {tensor.name: tensor for tensor in tensors}
 
     def __getitem__(self, name: str) -> Floats:
-        if name not in self._tensors:
+        found = self.find(name)
+        if found is None:
             raise GateError(f"the recurrent graph has no weights {name!r}")
-        return numpy_helper.to_array(self._tensors[name]).astype(np.float32)
+        return found
 
     def find(self, name: str) -> Floats | None:
         """The weights of that name, or None where the graph has none."""
-        return self[name] if name in self._tensors else None
+        for factors in ([name], [f"{name}_f16"], [f"{name}_i8", f"{name}_scale"]):
+            if all(factor in self._tensors for factor in factors):
+                found = np.ones((), np.float32)
+                for factor in factors:
+                    found = found * numpy_helper.to_array(self._tensors[factor]).astype(np.float32)
+                return found
+        return None
 
 
 @dataclass(frozen=True)

@@ -100,14 +100,18 @@ def _nodes(model: onnx.ModelProto) -> Iterable[onnx.NodeProto]:
 
 def _tensors(model: onnx.ModelProto) -> Iterable[onnx.TensorProto]:
     """All weights and constants, those inside control flow and local functions included."""
-    yield from model.graph.initializer
+    graphs, sparse = [model.graph], []
     for node in _nodes(model):
         for attribute in node.attribute:
             yield attribute.t
             yield from attribute.tensors
-            yield from attribute.g.initializer
-            for graph in attribute.graphs:
-                yield from graph.initializer
+            graphs += [attribute.g, *attribute.graphs]
+            sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
+    for graph in graphs:
+        yield from graph.initializer
+        sparse += graph.sparse_initializer
+    for tensor in sparse:
+        yield from (tensor.values, tensor.indices)
 
 
 def _expect(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from training.config import CELLS, recipe_names
+from training.config import CELLS, STORAGES, recipe_names
 from training.keras_arrays import KERAS_CELLS
 
 SIZES = ("layers", "embedding", "hidden", "vocabulary")
@@ -68,11 +68,19 @@ def _add_export(commands: _Commands) -> None:
     export.add_argument("run_folder", type=Path, metavar="RUN")
     _add_target(export)
     export.add_argument("--version", type=_positive, default=1)
-    export.add_argument("--weights", choices=("float32", "float16"), default="float32",
+    export.add_argument("--weights", choices=STORAGES, default="float32",
                         help="how weights lie in the file (default: %(default)s)")  # fmt: skip
     export.add_argument("--licence", default="", help="a sentence for the model card")
     export.add_argument("--licence-file", type=Path, help="a licence text for the model card")
     export.add_argument("--test", type=Path, help="a text whose figures go into the model card")
+    export.add_argument("--baseline", action="store_true",
+                        help="beside an n-gram model of the train.txt beside it")  # fmt: skip
+    export.add_argument("--cache", type=_positive, metavar="WORDS", default=0,
+                        help="a continuous cache, tuned on the valid.txt beside it")  # fmt: skip
+    export.add_argument("--cache-by-default", action="store_true",
+                        help="which sessions have unless they decline it")  # fmt: skip
+    export.add_argument("--notes", type=Path, metavar="FILE.md",
+                        help="Markdown for the model card: what was compared")  # fmt: skip
     export.add_argument("--single-file", action="store_true", help="add both graphs as one file")
     export.add_argument("--triton", action="store_true", help="also write Triton's config.pbtxt")
 
@@ -137,7 +145,7 @@ def _add_import_keras(commands: _Commands) -> None:
         "predicted), and an empty line, <pad> or [PAD] the word <pad>",
     )
     command.add_argument("--version", type=_positive, default=1)
-    command.add_argument("--weights", choices=("float32", "float16"), default="float32",
+    command.add_argument("--weights", choices=STORAGES, default="float32",
                          help="how weights lie in the file (default: %(default)s)")  # fmt: skip
     command.add_argument("--licence", default="", help="a sentence for the model card")
     _add_target(command)

@@ -86,13 +86,26 @@ def _fetch_data(parsed: argparse.Namespace) -> None:
 
 
 def _export(parsed: argparse.Namespace) -> None:
+    from training.comparison import Wanted, check_texts
     from training.export import Packing, export_run
 
+    if parsed.test is not None:
+        check_texts(parsed.test, Wanted(parsed.baseline, parsed.cache))
+    elif parsed.baseline:
+        raise ConfigError("export --baseline needs --test FILE, and the train.txt beside it")
+    elif parsed.cache:
+        raise ConfigError("export --cache needs --test FILE, and the valid.txt beside it")
+    if parsed.cache_by_default and not parsed.cache:
+        raise ConfigError("export --cache-by-default needs --cache WORDS")
     packing = Packing(
         storage=parsed.weights,
         licence=parsed.licence,
-        licence_text="" if parsed.licence_file is None else _read_text(parsed.licence_file),
-        test_text=None if parsed.test is None else _read_text(parsed.test),
+        licence_text=_read_text(parsed.licence_file),
+        notes=_read_text(parsed.notes),
+        test=parsed.test,
+        baseline=parsed.baseline,
+        cache_size=parsed.cache,
+        cache_by_default=parsed.cache_by_default,
         single_file=parsed.single_file,
         triton=parsed.triton,
     )
@@ -100,10 +113,10 @@ def _export(parsed: argparse.Namespace) -> None:
     print(f"wrote {folder}")
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Path | None) -> str:
     from training.texts import read_lines
 
-    return "\n".join(read_lines(path)) + "\n"
+    return "" if path is None else "\n".join(read_lines(path)) + "\n"
 
 
 def _random(parsed: argparse.Namespace) -> None:

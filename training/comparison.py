@@ -17,13 +17,17 @@ from models import bundle
 from models.cache import CacheConfig
 from models.text import Tokenizer
 from training.cache import cached_perplexity, read_stream, tune_cache
+from training.card import BASELINE_PREFIX, MODEL_PREFIX
 from training.checkpoint import BEST_FILE, load_run
 from training.corpus import encode_stream
 from training.errors import CorpusError
-from training.evaluate import Evaluation, evaluate
+from training.evaluate import Evaluation, evaluate, perplexity
 from training.kneser_ney import ORDER, KneserNey
 from training.scorer import OnnxScorer, Scorer, TorchScorer
 from training.texts import iter_lines, read_lines
+
+BASELINE = f"interpolated Kneser-Ney {ORDER}-gram"
+"""What a model is compared with."""
 
 _TIMED_STEPS = 200
 
@@ -70,6 +74,17 @@ class Comparison:
             figures["cache"] = self.cache.model_dump() | {"perplexity": self.cached_perplexity}
         return figures
 
+    def metrics(self) -> dict[str, float]:
+        """The figures of the model and of a baseline by flat names, as a bundle keeps them."""
+        figures = {MODEL_PREFIX + name: value for name, value in asdict(self.model).items()}
+        if self.baseline is not None:
+            of_baseline = asdict(self.baseline).items()
+            figures |= {BASELINE_PREFIX + name: value for name, value in of_baseline}
+        if self.cached_perplexity is not None:
+            figures[f"{MODEL_PREFIX}perplexity_with_cache"] = self.cached_perplexity
+        rounded = {name: round(value, 4) for name, value in figures.items()}
+        return rounded | {"size_bytes": self.size_bytes, "us_per_word": round(self.us_per_word, 1)}
+
     def table(self) -> str:
         """The figures as lines for a terminal."""
         text = self.model.table()
@@ -81,7 +96,7 @@ class Comparison:
                 f"words, theta {self.cache.theta}, share {self.cache.share}, tuned on valid.txt)"
             )
         if self.baseline is not None:
-            text += f"\n\ninterpolated Kneser-Ney {ORDER}-gram over the same tokens\n"
+            text += f"\n\n{BASELINE} over the same tokens\n"
             text += self.baseline.table()
         return text
 
@@ -90,22 +105,30 @@ def open_subject(place: Path) -> Subject:
     """A bundle's folder or a run's, ready to score; BundleError or RunError where it is neither."""
     if (place / bundle.MANIFEST_FILE).exists():
         loaded = bundle.load(place)
-        graphs = loaded.graphs()
-        return Subject(OnnxScorer(*graphs), loaded.tokenizer, sum(map(len, graphs)))
+        return Subject(OnnxScorer(*loaded.graphs()), loaded.tokenizer, loaded.size_bytes())
     run = load_run(place)
     return Subject(TorchScorer(run.model), run.tokenizer, (place / BEST_FILE).stat().st_size)
+
+
+def check_texts(text_file: Path, wanted: Wanted) -> None:
+    """Find out before the work what `compare` would: CorpusError where a text is missing."""
+    _read(text_file)
+    if wanted.baseline:
+        _beside(text_file, "train.txt")
+    if wanted.cache_size:
+        _beside(text_file, "valid.txt")
 
 
 def compare(subject: Subject, text_file: Path, wanted: Wanted) -> Comparison:
     """Measure a model on a text; CorpusError where a text is missing or unusable."""
     scorer, tokenizer = subject.scorer, subject.tokenizer
-    text = "\n".join(read_lines(text_file)) + "\n"
+    text = _read(text_file)
     baseline, cache, cached = None, None, None
     if wanted.baseline:
         ids = encode_stream(tokenizer, iter_lines(_beside(text_file, "train.txt")))
         baseline = evaluate(KneserNey(ids, len(tokenizer)), tokenizer, text)
     if wanted.cache_size:
-        valid = "\n".join(read_lines(_beside(text_file, "valid.txt"))) + "\n"
+        valid = _read(_beside(text_file, "valid.txt"))
         first = tokenizer.newline_id
         reading = read_stream(scorer, np.array(tokenizer.encode(valid), np.int64), first)
         cache = tune_cache(reading, wanted.cache_size)
@@ -121,6 +144,12 @@ def compare(subject: Subject, text_file: Path, wanted: Wanted) -> Comparison:
     )
 
 
+def stream_perplexity(scorer: Scorer, tokenizer: Tokenizer, text_file: Path) -> float:
+    """Perplexity alone, over a file as one stream; CorpusError where it is unusable."""
+    ids = np.array(tokenizer.encode(_read(text_file)), np.int64)
+    return perplexity(scorer, ids, tokenizer.newline_id)
+
+
 def time_a_word_us(scorer: Scorer, vocabulary: int) -> float:
     """Microseconds that one word takes alone: read it, score all words that may follow."""
     state, lengths, times_s = scorer.initial_state(1), np.array([1], np.int32), []
@@ -130,6 +159,10 @@ def time_a_word_us(scorer: Scorer, vocabulary: int) -> float:
         scorer.log_probs(hidden_BTD[0])
         times_s.append(time.perf_counter() - started_s)
     return 1e6 * median(times_s)
+
+
+def _read(text_file: Path) -> str:
+    return "\n".join(read_lines(text_file)) + "\n"
 
 
 def _beside(text_file: Path, name: str) -> Path:

@@ -28,6 +28,9 @@ Cell = Literal[
 CELLS: tuple[Cell, ...] = get_args(Cell)
 Normalization = Literal["none", "layer", "batch"]
 Start = Literal["uniform", "identity"]
+Storage = Literal["float32", "float16", "int8"]
+"""How weights lie in a bundle's files; they are calculated with in float32 either way."""
+STORAGES: tuple[Storage, ...] = get_args(Storage)
 RECIPES = Path(__file__).parent / "recipes"
 
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]

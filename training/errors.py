@@ -42,7 +42,7 @@ class StudyError(TrainingError):
 
 
 class WeightsError(TrainingError):
-    """Foreign weights are missing, superfluous, or of the wrong shape."""
+    """Weights are missing, superfluous, of the wrong shape, or no numbers."""
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -5,19 +5,20 @@ Must not know: corpora, optimisers.
 
 from __future__ import annotations
 
+import copy
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from models import bundle
+from models.cache import ModelCache
 from models.manifest import Architecture, Manifest, Provenance, check_manifest
 from models.text import Tokenizer
-from training.card import model_card
+from training.card import Told, model_card
 from training.checkpoint import RUN_FILE, load_run
-from training.errors import ParityError
-from training.evaluate import Evaluation, evaluate
+from training.comparison import BASELINE, Subject, Wanted, compare, stream_perplexity
+from training.config import Storage
 from training.graphs import (
     fold_normalization,
     head_graph,
@@ -26,26 +27,17 @@ from training.graphs import (
     merged_graph,
     needs_decomposition,
     recurrent_graph,
-    round_weights,
     state_names,
 )
 from training.model import LanguageModel
-from training.onnx_writer import Storage
-from training.scorer import OnnxScorer, Scorer, TorchScorer
+from training.parity import NORMALIZED_TOLERANCE, TOLERANCE, check_parity, largest_difference
+from training.rounding import round_weights
+from training.scorer import OnnxScorer, TorchScorer
+from training.sharing import share_embedding
 from training.triton import triton_config
 
 RECURRENT_FILE, HEAD_FILE, MERGED_FILE = "recurrent.onnx", "head.onnx", "model.onnx"
 DECOMPOSED_FILE = "recurrent.decomposed.onnx"
-TOLERANCE = 1e-5
-"""Largest difference in a log-probability or a state between torch and the exported graphs.."""
-NORMALIZED_TOLERANCE = 1e-4
-"""Likewise for layer-normalised models, which divide by the spread of sums: where that is small, as
-at the first token, it makes roundings up to three hundred times larger."""
-_LAST_PLACES = 4 * float(np.finfo(np.float32).eps)
-"""..beyond four units in the last place, for at -100 float32 itself steps by almost 1e-5."""
-
-_PARITY_CALLS = ((1, 1, 1), (5, 1, 3), (17, 9, 2), (1, 1, 1), (4, 12, 7))
-"""Row lengths of the calls that are compared, state carried from call to call."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +47,16 @@ class Packing:
     storage: Storage = "float32"
     licence: str = ""
     licence_text: str = ""
-    test_text: str | None = None
-    """Where given, the exported graphs are evaluated on it, for the card."""
+    notes: str = ""
+    """Markdown for the card: what was compared."""
+    test: Path | None = None
+    """A text that the exported graphs are measured on, for the card."""
+    baseline: bool = False
+    """Whether an n-gram model of the `train.txt` beside that text is measured too."""
+    cache_size: int = 0
+    """Words of the continuous cache that the bundle names, tuned on the `valid.txt` beside that
+    text; 0 is none."""
+    cache_by_default: bool = False
     single_file: bool = False
     triton: bool = False
 
@@ -69,7 +69,7 @@ def export_run(
 ) -> Path:
     """Write a run's best model as a bundle and return its folder.
 
-    Raises RunError, ParityError, BundleExistsError.
+    Raises RunError, WeightsError, ParityError, CorpusError (of the test text), BundleExistsError.
     """
     run = load_run(run_folder)
     provenance = Provenance(
@@ -120,28 +120,36 @@ def write_bundle(
     repository: Path,
     packing: Packing = DEFAULT_PACKING,
 ) -> Path:
-    """Build the graphs, hold them against torch, save the bundle; ParityError if they differ."""
-    storage = packing.storage
+    """Build the graphs, hold them against torch, measure them, save the bundle.
+
+    Raises ParityError where they differ, WeightsError where weights are no numbers, CorpusError
+    where the test text is unusable, BundleExistsError; nothing is written then.
+    """
     fold_normalization(model)
-    round_weights(model, storage)
-    recurrent, head = recurrent_graph(model, storage), head_graph(model, storage)
-    scorer, truth = OnnxScorer(recurrent, head), TorchScorer(model)
-    limit = TOLERANCE if is_native(model) else NORMALIZED_TOLERANCE
-    difference = check_parity(truth, scorer, len(tokenizer), manifest.name, limit)
-    if packing.test_text is not None:
-        manifest = _measured(manifest, evaluate(scorer, tokenizer, packing.test_text))
-    files = {
-        RECURRENT_FILE: recurrent,
-        HEAD_FILE: head,
+    exact = TorchScorer(copy.deepcopy(model))
+    round_weights(model, packing.storage)
+    rounding = largest_difference(exact, TorchScorer(model), len(tokenizer))
+    graphs = _build(model, packing.storage)
+    scorer = OnnxScorer(graphs[RECURRENT_FILE], graphs[HEAD_FILE])
+    parity = _hold_against_torch(model, graphs, scorer, manifest.name)
+    files = share_embedding(graphs) if packing.storage == "int8" else graphs
+    if packing.test is not None:
+        size_bytes = sum(len(files[name]) for name in files if name != DECOMPOSED_FILE)
+        manifest = _measured(manifest, Subject(scorer, tokenizer, size_bytes), exact, packing)
+    told = Told(
+        storage=packing.storage,
+        parity=parity,
+        rounding=rounding,
+        baseline=BASELINE,
+        licence_text=packing.licence_text,
+        notes=packing.notes,
+    )
+    files |= {
         bundle.TOKENIZER_FILE: tokenizer.to_json().encode(),
-        bundle.CARD_FILE: model_card(manifest, storage, difference, packing.licence_text).encode(),
+        bundle.CARD_FILE: model_card(manifest, told).encode(),
     }
-    if needs_decomposition(model):
-        decomposed = recurrent_graph(model, storage, decomposed=True)
-        check_parity(truth, OnnxScorer(decomposed, head), len(tokenizer), manifest.name, limit)
-        files[DECOMPOSED_FILE] = decomposed
     if packing.single_file or packing.triton:
-        files[MERGED_FILE] = merged_graph(model, storage)
+        files[MERGED_FILE] = merged_graph(model, packing.storage)
     folder = bundle.save(manifest, files, repository)
     if packing.triton:
         config = triton_config(manifest)
@@ -149,43 +157,43 @@ def write_bundle(
     return folder
 
 
-def _measured(manifest: Manifest, evaluation: Evaluation) -> Manifest:
-    """The manifest with the figures of a test text among its metrics."""
-    figures = {f"test_{name}": round(value, 4) for name, value in asdict(evaluation).items()}
-    provenance = manifest.provenance
-    metrics = provenance.metrics | figures
-    return manifest.model_copy(
-        update={"provenance": provenance.model_copy(update={"metrics": metrics})}
-    )
+def _build(model: LanguageModel, storage: Storage) -> dict[str, bytes]:
+    """The graphs that the bundle wants, all weights inside."""
+    graphs = {
+        RECURRENT_FILE: recurrent_graph(model, storage),
+        HEAD_FILE: head_graph(model, storage),
+    }
+    if needs_decomposition(model):
+        graphs[DECOMPOSED_FILE] = recurrent_graph(model, storage, decomposed=True)
+    return graphs
 
 
-def check_parity(
-    expected: Scorer, actual: Scorer, vocabulary: int, name: str, limit: float = TOLERANCE
+def _hold_against_torch(
+    model: LanguageModel, graphs: Mapping[str, bytes], scorer: OnnxScorer, name: str
 ) -> float:
-    """Run several stateful, ragged calls through both and return the largest difference found.
+    """How far the graphs are from the (rounded) model; ParityError where that is too far."""
+    truth, vocabulary = TorchScorer(model), model.config.vocabulary
+    limit = TOLERANCE if is_native(model) else NORMALIZED_TOLERANCE
+    parity = check_parity(truth, scorer, vocabulary, name, limit)
+    if DECOMPOSED_FILE in graphs:
+        decomposed = OnnxScorer(graphs[DECOMPOSED_FILE], graphs[HEAD_FILE])
+        check_parity(truth, decomposed, vocabulary, name, limit)
+    return parity
 
-    Both begin each call with the state that `expected` carries, so that roundings do not pile up.
-    Compares the log-probabilities behind every token and the states that come out; ParityError
-    where one differs by more than `limit`.
-    """
-    random = np.random.default_rng(0)
-    worst = 0.0
-    state = expected.initial_state(3)
-    for lengths in _PARITY_CALLS:
-        lengths_B = np.array(lengths, np.int32)
-        ids_BT = random.integers(0, vocabulary, (3, max(lengths)), dtype=np.int64)
-        read = np.arange(max(lengths)) < lengths_B[:, None]
-        wanted_BTD, wanted_state = expected.read(ids_BT, lengths_B, state)
-        found_BTD, found_state = actual.read(ids_BT, lengths_B, state)
-        pairs = [(expected.log_probs(wanted_BTD[read]), actual.log_probs(found_BTD[read]))]
-        pairs += zip(wanted_state, found_state, strict=True)
-        for wanted, found in pairs:
-            excess = np.abs(wanted - found) - _LAST_PLACES * np.abs(wanted)
-            worst = float(np.maximum(worst, excess.max()))  # keeps a NaN
-        state = wanted_state
-    if not worst <= limit:
-        raise ParityError(
-            f"{name}: the exported graphs differ from torch by {worst:.1e} in log-probabilities "
-            f"or state, more than {limit:.0e}; nothing was written"
-        )
-    return worst
+
+def _measured(
+    manifest: Manifest, subject: Subject, exact: TorchScorer, packing: Packing
+) -> Manifest:
+    """The manifest with the figures of the graphs on the test text, and a cache tuned for them."""
+    assert packing.test is not None
+    comparison = compare(subject, packing.test, Wanted(packing.baseline, packing.cache_size))
+    figures = comparison.metrics()
+    if packing.storage != "float32":
+        unrounded = stream_perplexity(exact, subject.tokenizer, packing.test)
+        figures["test_perplexity_unrounded"] = round(unrounded, 4)
+    provenance = manifest.provenance
+    provenance = provenance.model_copy(update={"metrics": {**provenance.metrics, **figures}})
+    cache = comparison.cache and ModelCache(
+        **comparison.cache.model_dump(), by_default=packing.cache_by_default
+    )
+    return manifest.model_copy(update={"provenance": provenance, "cache": cache})

@@ -7,9 +7,9 @@ Must not know: bundles, files, parity.
 from __future__ import annotations
 
 import onnx
-import torch
 
 from models.cells import CELLS
+from training.config import Storage
 from training.layers import (
     LayerNames,
     add_decomposed_layer,
@@ -18,7 +18,7 @@ from training.layers import (
     state_parts,
 )
 from training.model import LanguageModel
-from training.onnx_writer import Dims, GraphWriter, Storage, float_info, integer_info
+from training.onnx_writer import Dims, GraphWriter, float_info, integer_info
 
 MERGED_K = 8
 """Suggestions that the merged graph offers: it has no second call to ask for another k."""
@@ -111,7 +111,7 @@ def _add_recurrent(
     graph: GraphWriter, model: LanguageModel, suffix: str = "", *, decomposed: bool = False
 ) -> str:
     """Embedding and layers, states named with `suffix`; returns the last layer's [T, B, H]."""
-    graph.weights("embedding", array(model.embedding))
+    graph.matrix("embedding", array(model.embedding), rows=0)
     graph.node("Gather", ["embedding", "input_ids"], ["x_BTE"])
     graph.node("Transpose", ["x_BTE"], ["x_0"], perm=[1, 0, 2])
     add = add_decomposed_layer if decomposed or not is_native(model) else add_native_layer
@@ -124,12 +124,12 @@ def _add_head(graph: GraphWriter, model: LanguageModel) -> None:
     """From "hidden" and "k" to the log-probabilities and the top k of them."""
     features = "hidden"
     if model.projection is not None:
-        graph.weights("projection", array(model.projection.weight.t()))
+        graph.matrix("projection", array(model.projection.weight.t()), rows=1)
         graph.weights("projection_bias", array(model.projection.bias))
         graph.node("MatMul", ["hidden", "projection"], ["projected"])
         graph.node("Add", ["projected", "projection_bias"], ["features"])
         features = "features"
-    graph.weights("output", array(model.output_weight().t()))
+    _add_output(graph, model)
     graph.weights("output_bias", array(model.output_bias))
     graph.node("MatMul", [features, "output"], ["products"])
     graph.node("Add", ["products", "output_bias"], ["logits"])
@@ -137,18 +137,24 @@ def _add_head(graph: GraphWriter, model: LanguageModel) -> None:
     graph.node("TopK", ["log_probs", "k"], ["top_log_probs", "top_ids"], axis=-1)
 
 
+def _add_output(graph: GraphWriter, model: LanguageModel) -> None:
+    """The output matrix, [D, V].
+
+    Where the embedding is stored as bytes, a tied head takes just these, so that both graphs can
+    share one file (`training.sharing`) and a merged one has them once.
+    """
+    if model.output is not None or graph.storage != "int8":
+        graph.matrix("output", array(model.output_weight().t()), rows=1)
+        return
+    if not graph.makes("embedding"):
+        graph.matrix("embedding", array(model.embedding), rows=0)
+    graph.node("Transpose", ["embedding"], ["output"], perm=[1, 0])
+
+
 def fold_normalization(model: LanguageModel) -> None:
     """Put batch normalisation into the weights, in place: it has no place in a graph."""
     for layer in model.layers:
         layer.fold()
-
-
-def round_weights(model: LanguageModel, storage: Storage) -> None:
-    """Round a model's weights in place to what the storage can hold."""
-    if storage == "float16":
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.copy_(parameter.half().float())
 
 
 def _token_infos() -> list[onnx.ValueInfoProto]:

@@ -65,7 +65,8 @@ def import_keras(
     """
     if source.activation == "relu" and source.cell != "simple_rnn":
         raise WeightsError(f"an activation of relu is for simple_rnn, not for {source.cell}")
-    arrays = read_arrays(source.weights, source.cell, np.dtype(packing.storage).type)
+    dtype = np.float16 if packing.storage == "float16" else np.float32
+    arrays = read_arrays(source.weights, source.cell, dtype)
     check_shapes(source.cell, arrays)
     vocabulary = read_vocabulary(source.words, len(arrays["embedding"]))
     model = build_model(source, arrays, vocabulary.rows)

@@ -59,8 +59,8 @@ def add_native_layer(graph: GraphWriter, names: LayerNames, layer: Layer) -> Non
     """One fused node; a coupled forget gate's own weights, which ONNX has and ignores, are zero."""
     kind, n = layer.kind, names.number
     gates = ONNX_GATES[kind.operator]
-    w = graph.weights(f"W_{n}", _stack(layer, layer.weight_ih, gates)[None])
-    r = graph.weights(f"R_{n}", _stack(layer, layer.weight_hh, gates)[None])
+    w = graph.matrix(f"W_{n}", _stack(layer, layer.weight_ih, gates)[None], rows=1)
+    r = graph.matrix(f"R_{n}", _stack(layer, layer.weight_hh, gates)[None], rows=1)
     biases = [_stack(layer, bias, gates) for bias in (layer.bias_ih, layer.bias_hh)]
     b = graph.weights(f"B_{n}", np.concatenate(biases)[None])
     inputs = [names.x, w, r, b, "lengths", *(names.state(part) for part in state_parts(layer))]
@@ -95,7 +95,8 @@ def add_decomposed_layer(graph: GraphWriter, names: LayerNames, layer: Layer) ->
 def _input_sums(graph: GraphWriter, names: LayerNames, layer: Layer) -> str:
     """W x + b of all steps, [T, B, G*H]."""
     n = names.number
-    products = graph.value("MatMul", names.x, graph.weights(f"W_{n}", array(layer.weight_ih).T))
+    W = graph.matrix(f"W_{n}", array(layer.weight_ih).T, rows=1)
+    products = graph.value("MatMul", names.x, W)
     b = graph.weights(f"B_W_{n}", array(layer.bias_ih))
     if isinstance(layer.norm, LayerNorms):
         gain = graph.weights(f"W_gain_{n}", array(layer.norm.gain_ih))
@@ -152,7 +153,7 @@ class _Recurrent:
         )  # fmt: skip
         for gates, R, b, gain in parts:
             self._names[gates] = (
-                graph.weights(f"R_{number}_{gates}", array(R).T),
+                graph.matrix(f"R_{number}_{gates}", array(R).T, rows=1),
                 graph.weights(f"B_R_{number}_{gates}", array(b)),
                 "" if gain is None else graph.weights(f"R_gain_{number}_{gates}", array(gain)),
             )

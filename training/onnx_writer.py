@@ -13,13 +13,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from training.config import Storage
+from training.quantization import to_bytes
+
 OPSET, IR_VERSION = 20, 10
 PRODUCER = "nextword"
 
 Dims = list[int | str]
-
-Storage = Literal["float32", "float16"]
-"""How weights lie in the file; they are calculated with in float32 either way."""
 
 
 class GraphWriter:
@@ -29,13 +29,17 @@ class GraphWriter:
         """An empty graph; `prefix` keeps made-up names apart from those of the graph around it."""
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
-        self._storage = storage
+        self.storage = storage
         self._prefix = prefix
         self._count = 0
 
     def node(self, operator: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
         """Add a node between named values."""
         self.nodes.append(helper.make_node(operator, inputs, outputs, **attributes))
+
+    def makes(self, name: str) -> bool:
+        """Whether some node's output is called so."""
+        return any(name in node.output for node in self.nodes)
 
     def value(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one output, whose name is made up and returned."""
@@ -56,13 +60,32 @@ class GraphWriter:
 
     def weights(self, name: str, values: NDArray[np.float32]) -> str:
         """Add weights; half-precision ones get a Cast, which runtimes fold away at load."""
-        values = np.ascontiguousarray(values)
-        if self._storage == "float32":
-            self.initializers.append(numpy_helper.from_array(values, name))
-            return name
-        half = values.astype(np.float16)
-        self.initializers.append(numpy_helper.from_array(half, f"{name}_f16"))
-        self.node("Cast", [f"{name}_f16"], [name], to=TensorProto.FLOAT)
+        if self.storage != "float16":
+            return self._store(name, values)
+        half = self._store(f"{name}_f16", values.astype(np.float16))
+        self.node("Cast", [half], [name], to=TensorProto.FLOAT)
+        return name
+
+    def matrix(self, name: str, values: NDArray[np.float32], *, rows: int) -> str:
+        """Add a matrix whose rows are numbered along the axis `rows`.
+
+        Stored as bytes it gets a Cast and a Mul by each row's scale. Runtimes fold these away at
+        load as well, which onnxruntime does not do with a DequantizeLinear.
+        """
+        if self.storage != "int8":
+            return self.weights(name, values)
+        first = np.moveaxis(values, rows, 0)
+        rounded = to_bytes(first.reshape(len(first), -1))
+        steps = np.moveaxis(rounded.steps.reshape(first.shape), 0, rows)
+        scale = rounded.scale.reshape([-1 if axis == rows else 1 for axis in range(values.ndim)])
+        factors = [self._store(f"{name}_i8", steps), self._store(f"{name}_scale", scale)]
+        factors[0] = self.value("Cast", factors[0], to=TensorProto.FLOAT)
+        self.node("Mul", factors, [name])
+        return name
+
+    def _store(self, name: str, values: NDArray[Any]) -> str:
+        tensor = numpy_helper.from_array(np.ascontiguousarray(values), name)
+        self.initializers.append(tensor)
         return name
 
     def body(

@@ -13,12 +13,17 @@ from models.manifest import Provenance
 from models.text import Tokenizer
 from models.words import CONTROL_TOKENS
 from training.config import ModelConfig
-from training.export import describe, write_bundle
+from training.export import DEFAULT_PACKING, Packing, describe, write_bundle
 from training.model import LanguageModel
 
 
 def write_random_bundle(
-    config: ModelConfig, seed: int, name: str, version: int, repository: Path
+    config: ModelConfig,
+    seed: int,
+    name: str,
+    version: int,
+    repository: Path,
+    packing: Packing = DEFAULT_PACKING,
 ) -> Path:
     """Write a bundle with seeded weights whose words are w0, w1, ..; returns its folder."""
     torch.manual_seed(seed)
@@ -29,4 +34,4 @@ def write_random_bundle(
     )
     manifest = describe(model, name, version, provenance)
     tokenizer = Tokenizer.from_tokens(words, "pretokenised")
-    return write_bundle(model, tokenizer, manifest, repository)
+    return write_bundle(model, tokenizer, manifest, repository, packing)

@@ -18,6 +18,8 @@ SIZES = [
 NORMALIZED = {"normalization": "layer", "layers": 2, "embedding": 5, "hidden": 7, "vocabulary": 13}
 BUNDLES = [(cell, size) for cell in CELLS for size in SIZES]
 BUNDLES += [(cell, NORMALIZED) for cell in CELLS]
+BUNDLES += [(cell, {"storage": "int8", "layers": 2}) for cell in CELLS]
+BUNDLES += [("lstm", SIZES[-1] | {"storage": "int8"}), ("gru", NORMALIZED | {"storage": "int8"})]
 LENGTHS = [9, 1, 4, 12, 1, 1, 7, 30, 2, 12, 5, 1, 3, 8, 1, 6, 11]
 
 

@@ -103,6 +103,16 @@ def test_half_precision_weights_are_read_too(shipped: Bundle) -> None:
     np.testing.assert_allclose(trace.states[0][0][-1], read.state[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("cell", ["peephole_lstm", "gru"])
+def test_weights_stored_as_bytes_are_read_too(make: Make, cell: str) -> None:
+    """Bytes and scales are multiplied, a shared embedding's among them."""
+    written = make(cell, "int8", layers=2)
+    trace = trace_gates(written, "w3 w1 w4 w1")
+    (read,) = Reader(written).read([np.array(written.tokenizer.encode("w3 w1 w4 w1"))])
+
+    np.testing.assert_allclose(trace.states[0][0][-1], read.state[0], atol=1e-6)
+
+
 @pytest.fixture
 def shipped() -> Bundle:
     """The newest shipped model."""

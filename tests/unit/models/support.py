@@ -84,8 +84,10 @@ def recurrent_graph(
     return _model([*chain, *nodes], inputs, outputs, weights, spoil)
 
 
-def head_graph(*, vocabulary: int = VOCABULARY, k_type: int = TensorProto.INT64) -> bytes:
-    """A head graph: one product, LogSoftmax, TopK."""
+def head_graph(
+    *, vocabulary: int = VOCABULARY, k_type: int = TensorProto.INT64, spoil: Any = None
+) -> bytes:
+    """A head graph: one product, LogSoftmax, TopK; `spoil` may change the model."""
     chain = [
         helper.make_node("MatMul", ["hidden", "output"], ["logits"]),
         helper.make_node("LogSoftmax", ["logits"], ["log_probs"]),
@@ -98,7 +100,8 @@ def head_graph(*, vocabulary: int = VOCABULARY, k_type: int = TensorProto.INT64)
         _floats("top_log_probs", ["N", "k"]),
         helper.make_tensor_value_info("top_ids", TensorProto.INT64, ["N", "k"]),
     ]
-    return _model(chain, inputs, outputs, {"output": np.ones((HIDDEN, vocabulary), np.float32)})
+    weights = {"output": np.ones((HIDDEN, vocabulary), np.float32)}
+    return _model(chain, inputs, outputs, weights, spoil)
 
 
 def _floats(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:

@@ -50,6 +50,26 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
         ("export", "@run", "--name", "m", "--to", "@x", "--test", "@no.txt"),
         "no no.txt in",
     ),
+    "a baseline of nothing": (
+        ("export", "@run", "--name", "m", "--to", "@x", "--baseline"),
+        "--baseline needs --test FILE",
+    ),
+    "a baseline without a text to learn": (
+        ("export", "@run", "--name", "m", "--to", "@x", "--baseline", "--test", "@alone/fine.txt"),
+        "there is no train.txt beside",
+    ),
+    **{
+        f"notes that are {fault}": (
+            ("export", "@run", "--name", "m", "--to", "@x", "--notes", file),
+            words,
+        )
+        for fault, file, words in (
+            ("missing", "@no.md", "there is no no.md"),
+            ("of other bytes", "@latin.txt", "latin.txt: line 1 is not UTF-8"),
+            ("a folder", "@corpus", "corpus: Is a directory"),
+            ("empty", "@empty.md", "empty.md is empty"),
+        )
+    },
     "a missing licence": (
         ("export", "@run", "--name", "m", "--to", "@x", "--licence-file", "@no.txt"),
         "there is no no.txt",
@@ -69,6 +89,9 @@ def test_a_mistake_is_one_line_and_status_2(
     say(*RANDOM, "r")
     spoil_bundles(tmp_path)
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    (tmp_path / "empty.md").write_bytes(b"\n")
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "fine.txt").write_text("the cat\n")
     arguments, words = MISTAKES[case]
 
     status, out, err = say(*arguments)
@@ -104,7 +127,7 @@ def spoil_bundles(folder: Path) -> None:
         ["random", "--cell", "transformer", *SIZES, "--name", "r", "--to", "x"],
         ["random", "--cell", "gru", *SIZES, "--layers", "0", "--name", "r", "--to", "x"],
         ["random", "--cell", "gru", *SIZES, "--hidden", "many", "--name", "r", "--to", "x"],
-        ["export", "run", "--name", "m", "--to", "x", "--weights", "int8"],
+        ["export", "run", "--name", "m", "--to", "x", "--weights", "int4"],
         ["import-keras", "w.npz", "--cell", "rnn_tanh", *WORDS, "--name", "m", "--to", "x"],
         ["import-keras", "w.npz", "--cell", "lstm", "--name", "m", "--to", "x"],
     ],

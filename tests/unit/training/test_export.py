@@ -14,9 +14,10 @@ from tests.unit.training.exporting import SHAPES, WORDS, export, manifest, score
 from tests.unit.training.support import fresh_model
 from training.config import CELLS
 from training.errors import ParityError
-from training.export import TOLERANCE, check_parity, write_bundle
+from training.export import write_bundle
 from training.graphs import head_graph, recurrent_graph
 from training.model import LanguageModel
+from training.parity import TOLERANCE, check_parity
 from training.scorer import OnnxScorer, TorchScorer
 
 

@@ -11,9 +11,8 @@ import torch
 
 from tests.unit.training.exporting import SHAPES, export, scores
 from tests.unit.training.support import fresh_model
-from training.config import CELLS
+from training.config import CELLS, Storage
 from training.graphs import MERGED_K, state_names
-from training.onnx_writer import Storage
 from training.scorer import OnnxScorer, TorchScorer
 
 

@@ -8,10 +8,9 @@ import pytest
 from onnx import numpy_helper
 
 from tests.unit.training.support import fresh_model
-from training.config import CELLS
+from training.config import CELLS, Storage
 from training.graphs import head_graph, merged_graph, recurrent_graph, state_names
 from training.model import LanguageModel
-from training.onnx_writer import Storage
 
 OPERATORS = {
     "rnn_tanh": "RNN",

@@ -23,6 +23,7 @@ from tests.unit.training.keras_files import (
     keras_arrays,
 )
 from tests.unit.training.support import Say
+from training.config import Storage
 from training.export import Packing
 from training.import_keras import KerasModel, import_keras
 from training.scorer import OnnxScorer
@@ -89,16 +90,17 @@ def test_any_width_of_floats_is_read(dtype: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-5, rtol=0)
 
 
-def test_weights_can_be_stored_in_halves(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("storage", "most"), [("float16", 2e-2), ("int8", 2e-1)])
+def test_weights_can_be_stored_small(storage: Storage, most: float, tmp_path: Path) -> None:
     """The model is then rounded, and near the one that was handed in."""
     arrays = keras_arrays()
-    packing = Packing(storage="float16", licence="Mine.")
+    packing = Packing(storage=storage, licence="Mine.")
     loaded = bring(tmp_path, "lstm", arrays, WORDS, packing)
 
     wanted = log_probabilities("lstm", arrays, random_rows(ROWS))
     off = np.abs(scored(loaded, random_rows(ROWS)) - wanted).max()
-    assert 1e-6 < off < 2e-2
-    assert "stored as float16" in loaded.files["README.md"].decode()
+    assert 1e-6 < off < most
+    assert f"stored as {storage}" in loaded.files["README.md"].decode()
     assert ("import-keras", "Mine.") == (
         loaded.manifest.provenance.recipe,
         loaded.manifest.provenance.licence,
