@@ -68,7 +68,8 @@ Log-probabilities agree with the trained model{_as_rounded(told)} to {told.parit
 stateful calls; {invariant}.{_cost(told)}
 
 {_cache(manifest)}Besides tokens, it knows two control tokens, `<unk>` and the line break (end of a
-message); neither is ever suggested. It says what people in its corpus would write next, their mistakes included.
+message); neither is ever suggested. It says what people in its corpus would write next, their
+mistakes included.
 {_figure_table(figures, told.baseline)}{_notes(told)}{_licence(manifest, told)}"""
 
 
