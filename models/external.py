@@ -86,6 +86,9 @@ def _places(
 
 def _place(name: str, tensor: TensorProto, files: Mapping[str, bytes]) -> _Place:
     """Where a weight lies, which must be within one of the bundle's files and fit its shape."""
+    texts = [text for entry in tensor.external_data for text in (entry.key, entry.value)]
+    if not all(isinstance(text, str) for text in (tensor.name, *texts)):  # bytes: not UTF-8
+        raise GraphError(f"{name} keeps a weight outside by what is no text")
     keys = sorted(entry.key for entry in tensor.external_data)
     if keys != _KEYS:
         raise GraphError(f"{name} keeps {tensor.name} outside by {keys}, not by {_KEYS}")

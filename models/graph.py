@@ -81,7 +81,11 @@ def _parse(name: str, content: bytes) -> onnx.GraphProto:
             raise GraphError(f"{name} keeps {tensor.name} in another file")
     try:
         onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except (
+        onnx.checker.ValidationError,
+        onnx.shape_inference.InferenceError,
+        ValueError,  # names that are not UTF-8, types that there are not
+    ) as error:
         raise GraphError(f"{name} is no valid ONNX model: {error}") from error
     return model.graph
 

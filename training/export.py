@@ -132,7 +132,7 @@ def write_bundle(
     graphs = _build(model, packing.storage)
     scorer = OnnxScorer(graphs[RECURRENT_FILE], graphs[HEAD_FILE])
     parity = _hold_against_torch(model, graphs, scorer, manifest.name)
-    files = share_embedding(graphs) if packing.storage == "int8" else graphs
+    files = share_embedding(graphs) if packing.storage == "int8" else dict(graphs)
     if packing.test is not None:
         size_bytes = sum(len(files[name]) for name in files if name != DECOMPOSED_FILE)
         manifest = _measured(manifest, Subject(scorer, tokenizer, size_bytes), exact, packing)

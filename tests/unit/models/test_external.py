@@ -234,6 +234,15 @@ CASES: dict[str, Case] = {
         f"no {key}": (refer(**{key: None}), GraphError, f"{OUTSIDE} by [")
         for key in ("location", "offset", "length")
     },
+    "by what is no text": (
+        reseal(
+            recurrent=support.recurrent_graph(spoil=outside("embedding")).replace(
+                b"weights.bin", b"weights.\xff\xfe\xfd"
+            )
+        ),
+        GraphError,
+        "recurrent.onnx keeps a weight outside by what is no text",
+    ),
     "a key that nobody knows": (refer(checksum="0"), GraphError, f"{OUTSIDE} by ['checksum', "),
     "two locations": (change(twice), GraphError, f"{OUTSIDE} by ['length', 'location', 'location'"),
     "inside as well": (change(keep_inside_too), GraphError, "recurrent.onnx is no valid ONNX"),

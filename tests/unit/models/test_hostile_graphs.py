@@ -41,6 +41,11 @@ def store_outside(model: onnx.ModelProto) -> None:
     model.graph.initializer.append(external("w", "w.bin"))
 
 
+def type_of_its_own(model: onnx.ModelProto) -> None:
+    """Claim a type of numbers that ONNX does not have."""
+    model.graph.initializer[0].data_type = 99
+
+
 def fix_the_batch(model: onnx.ModelProto) -> None:
     """Allow one row only."""
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
@@ -141,6 +146,16 @@ CASES: dict[str, Case] = {
     ),
     "an operator that ONNX does not have": (
         reseal(recurrent=recurrent_graph(nodes=[MISSPELT])),
+        GraphError,
+        "recurrent.onnx is no valid ONNX model",
+    ),
+    "a name that is no text": (
+        reseal(recurrent=recurrent_graph().replace(b"Squeeze", b"Squ\xffeze")),
+        GraphError,
+        "recurrent.onnx is no valid ONNX model",
+    ),
+    "a weight of a type that there is not": (
+        reseal(recurrent=recurrent_graph(spoil=type_of_its_own)),
         GraphError,
         "recurrent.onnx is no valid ONNX model",
     ),
