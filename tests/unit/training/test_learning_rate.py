@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.training.support import run_config
 from training.config import RunConfig
-from training.loop import learning_rate
+from training.loop import learning_rate, softmax_samples
 
 
 def test_one_cycle_rises_in_a_line_and_falls_in_a_cosine() -> None:
@@ -49,3 +49,14 @@ def test_a_run_of_one_step_has_a_rate(schedule: str) -> None:
     """The shortest run, with or without a warm-up, gets a rate above zero."""
     for warmup in (0.0, 0.5):
         assert learning_rate(run_config(schedule=schedule, warmup=warmup), 0, 1) > 0
+
+
+@pytest.mark.parametrize(
+    ("whole", "expected"), [(0, [9, 9, 9, 9]), (0.25, [9, 9, 9, 0]), (1, [0, 0, 0, 0])]
+)
+def test_the_last_share_of_the_steps_takes_the_whole_softmax(
+    whole: float, expected: list[int]
+) -> None:
+    """None of them where it is 0, all where it is 1."""
+    config = run_config(softmax_samples=9, softmax_whole=whole)
+    assert expected == [softmax_samples(config, step, 4) for step in range(4)]
