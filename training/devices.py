@@ -27,7 +27,7 @@ class Cuda(Protocol):
     def device_count(self) -> int:
         """How many GPUs this machine has."""
 
-    def is_bf16_supported(self, including_emulation: bool = True) -> bool:  # noqa: FBT001, FBT002  # torch's
+    def is_bf16_supported(self, *, including_emulation: bool = ...) -> bool:
         """Whether the GPU has bfloat16."""
 
 

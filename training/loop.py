@@ -80,6 +80,12 @@ class Stepper:
         self.average.update()
         return value
 
+    @property
+    def learning_rate(self) -> float:
+        """That of the last step."""
+        rate: float = self.optimizer.param_groups[0]["lr"]
+        return rate
+
     def _partly_forgotten(self, state: ModelState) -> ModelState:
         if not self.config.forget:
             return state
