@@ -47,6 +47,7 @@ def _add_train(commands: _Commands) -> None:
     train.add_argument("--out", type=Path, required=True, help="the run folder to write")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     train.add_argument("--resume", action="store_true", help="go on where the run was stopped")
+    train.add_argument("--tensorboard", action="store_true", help="also write scalars for it")
 
 
 def _add_evaluate(commands: _Commands) -> None:

@@ -64,6 +64,7 @@ class Layer(nn.Module):
         self.weight_drop = weight_drop
         """Share of the recurrent weights that is dropped for each window in training."""
         self.kind: CellKind = CELLS[cell]
+        self._run = _RUN[cell]
         rows = len(self.kind.gates) * hidden
         self.weight_ih = nn.Parameter(torch.empty(rows, inputs))
         self.weight_hh = nn.Parameter(torch.empty(rows, hidden))
@@ -108,7 +109,11 @@ class Layer(nn.Module):
         if isinstance(self.norm, InputBatchNorm):
             W, b_W = self.norm.fold(weights.W, weights.b_W, x_TBI)
             weights = weights._replace(W=W, b_W=b_W)
-        return _RUN[self.cell](x_TBI, state, weights)
+        return self._run(x_TBI, state, weights)
+
+    def keep_kernel_whole(self) -> None:
+        """Let torch.compile call the kernel and not unroll it token by token, which is slower."""
+        self._run = torch.compiler.disable(_RUN[self.cell])
 
     @torch.no_grad()
     def fold(self) -> None:
@@ -148,6 +153,9 @@ def _run_torch(
     """One of torch's fused kernels, as nn.RNN, nn.LSTM and nn.GRU call it."""
 
     def run(x_TBI: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+        if x_TBI.is_cuda and torch.is_autocast_enabled("cuda"):
+            with torch.autocast("cuda", enabled=False):  # it knows but float16 for cuDNN's kernels
+                return run(*_in_type(torch.get_autocast_dtype("cuda"), x_TBI, state, weights))
         state_1BH = [part[None] for part in state]
         y_TBH, *last_1BH = kernel(
             x_TBI,
@@ -163,6 +171,14 @@ def _run_torch(
         return y_TBH, tuple(part[0] for part in last_1BH)
 
     return run
+
+
+def _in_type(
+    dtype: torch.dtype, x: Tensor, state: State, weights: Weights
+) -> tuple[Tensor, State, Weights]:
+    """What a kernel reads, all of it in one type; peepholes, which none reads, left out."""
+    W, R, b_W, b_R = (weight.to(dtype) for weight in weights[:4])
+    return x.to(dtype), tuple(part.to(dtype) for part in state), Weights(W, R, b_W, b_R, None)
 
 
 def _run_lstm(x_TBI: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:

@@ -116,8 +116,11 @@ def load_run(folder: Path) -> Run:
 def save_tensors(
     path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]
 ) -> None:
-    """Write tensors and JSON-able metadata to one safetensors file, whole or not at all."""
-    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    """Write tensors and JSON-able metadata to one safetensors file, whole or not at all.
+
+    Tensors of any device; they are read back on the CPU.
+    """
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_whole(path, save(contiguous, {"nextword": json.dumps(dict(metadata))}))
 
 

@@ -39,7 +39,15 @@ def _train(parsed: argparse.Namespace) -> None:
 
     config = load_recipe(parsed.recipe, parsed.overrides)
     recipe = Path(parsed.recipe).stem
-    train(recipe, config, parsed.data, parsed.out, resume=parsed.resume, field=parsed.field)
+    train(
+        recipe,
+        config,
+        parsed.data,
+        parsed.out,
+        resume=parsed.resume,
+        field=parsed.field,
+        tensorboard=parsed.tensorboard,
+    )
 
 
 def _evaluate(parsed: argparse.Namespace) -> None:

@@ -31,6 +31,7 @@ Start = Literal["uniform", "identity"]
 Storage = Literal["float32", "float16", "int8"]
 """How weights lie in a bundle's files; they are calculated with in float32 either way."""
 STORAGES: tuple[Storage, ...] = get_args(Storage)
+Device = Literal["auto", "cpu", "cuda"]
 RECIPES = Path(__file__).parent / "recipes"
 
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -118,7 +119,11 @@ class RunConfig(ModelConfig):
     validations: Count = 10
     """Validations in a run, evenly spread."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
-    """Of the matrix products in training; `auto` takes bfloat16 where the processor has it."""
+    """Of the matrix products in training; `auto` takes bfloat16 where the device has it."""
+    device: Device = "auto"
+    """Where training calculates; `auto` takes a GPU where torch finds one."""
+    compile: bool = False
+    """Whether the layers go through torch.compile in training."""
     threads: Annotated[int, Field(ge=0)] = 0
     """Processor threads; 0 takes all."""
     seed: Annotated[int, Field(ge=0)] = 1

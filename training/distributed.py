@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from training.devices import CPU
 from training.errors import ConfigError
 
 
@@ -26,6 +27,8 @@ class Ranks:
 
     rank: int = 0
     world: int = 1
+    device: torch.device = CPU
+    """Where this process calculates, and exchanges tensors from."""
 
     @property
     def first(self) -> bool:
@@ -56,14 +59,15 @@ class Ranks:
         """Each number's sum over all processes."""
         if self.world == 1:
             return list(values)
-        total = torch.tensor(values, dtype=torch.float64)
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
         return [float(value) for value in total]
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
-        """The tensor of every process, in the order of their ranks."""
+        """The tensor of every process, in the order of their ranks, on this process' device."""
         if self.world == 1:
             return [tensor]
+        tensor = tensor.to(self.device)
         found = [torch.empty_like(tensor) for _ in range(self.world)]
         dist.all_gather(found, tensor.contiguous())
         return found
@@ -74,15 +78,26 @@ class Ranks:
             dist.barrier()
 
 
+def local_rank() -> int:
+    """The number of this process among those that torchrun started on this machine."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 @contextmanager
-def joined() -> Iterator[Ranks]:
-    """Join the processes that torchrun started, if it did, and part from them at the end."""
+def joined(device: torch.device = CPU) -> Iterator[Ranks]:
+    """Join the processes that torchrun started, if it did, and part from them at the end.
+
+    Tensors are exchanged by gloo on the CPU and by nccl between GPUs.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        yield Ranks()
+        yield Ranks(device=device)
         return
-    dist.init_process_group("gloo")
+    if device.type == "cuda":
+        dist.init_process_group("nccl", device_id=device)
+    else:
+        dist.init_process_group("gloo")
     try:
-        yield Ranks(dist.get_rank(), world)
+        yield Ranks(dist.get_rank(), world, device)
     finally:
         dist.destroy_process_group()

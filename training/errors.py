@@ -17,6 +17,10 @@ class ConfigError(TrainingError):
     """A recipe or a `--set` holds an unknown key or an unusable value."""
 
 
+class MissingError(TrainingError):
+    """Something that is needed for what was asked is not installed."""
+
+
 class CorpusError(TrainingError):
     """A corpus is missing, unreadable, or too small for what was asked."""
 

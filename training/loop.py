@@ -13,6 +13,7 @@ from torch import Tensor
 from training.averaging import Averager
 from training.config import RunConfig
 from training.corpus import Windows
+from training.devices import choose_dtype, products_in
 from training.distributed import Ranks
 from training.errors import DivergedError
 from training.model import LanguageModel, ModelState, detach, forget
@@ -31,7 +32,7 @@ class Stepper:
         total_steps: int,
         ranks: Ranks = ALONE,
     ) -> None:
-        """Set up the optimiser for `total_steps` windows.
+        """Set up the optimiser for `total_steps` windows; all is done where the model lies.
 
         Raises ConfigError where the streams cannot be shared among the processes.
         """
@@ -43,7 +44,8 @@ class Stepper:
         own = ranks.share(config.batch)
         self.state: ModelState = model.initial_state(own.stop - own.start)
         self.average = Averager(model, config)
-        self.dtype = choose_dtype(config)
+        self.dtype = choose_dtype(config, model.device)
+        self._read = model.compiled() if config.compile else model
 
     def step(self, index: int, ids_TB: Tensor, targets_TB: Tensor) -> float:
         """Learn from one window; its mean loss in nats a token. DivergedError where it is NaN."""
@@ -53,8 +55,9 @@ class Stepper:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         state = self._partly_forgotten(detach(self.state))
-        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
-            hidden_TBH, self.state = self.model(ids_TB, state)
+        ids_TB, targets_TB = ids_TB.to(self.model.device), targets_TB.to(self.model.device)
+        with products_in(self.dtype, self.model.device):
+            hidden_TBH, self.state = self._read(ids_TB, state)
         dropped_TBH = self.model.drop_output(hidden_TBH)
         samples = softmax_samples(self.config, index, self.total_steps)
         loss = self.model.loss(dropped_TBH, targets_TB, self.dtype, samples)
@@ -77,11 +80,17 @@ class Stepper:
         self.average.update()
         return value
 
+    @property
+    def learning_rate(self) -> float:
+        """That of the last step."""
+        rate: float = self.optimizer.param_groups[0]["lr"]
+        return rate
+
     def _partly_forgotten(self, state: ModelState) -> ModelState:
         if not self.config.forget:
             return state
-        keep_B = (torch.rand(len(state[0][0])) >= self.config.forget).float()
-        return forget(state, keep_B)
+        chance_B = torch.rand(len(state[0][0]), device=self.model.device)
+        return forget(state, (chance_B >= self.config.forget).float())
 
 
 @torch.no_grad()
@@ -95,10 +104,9 @@ def mean_loss(model: LanguageModel, windows: Windows, ranks: Ranks = ALONE) -> f
     total, count = 0.0, 0
     state = model.initial_state(windows.ids_NB.shape[1])
     for ids_TB, targets_TB in windows:
-        hidden_TBH, state = model(ids_TB, state)
-        total += (
-            model.loss(hidden_TBH.float(), targets_TB, torch.float32).item() * targets_TB.numel()
-        )
+        hidden_TBH, state = model(ids_TB.to(model.device), state)
+        loss = model.loss(hidden_TBH.float(), targets_TB.to(model.device), torch.float32)
+        total += loss.item() * targets_TB.numel()
         count += targets_TB.numel()
     model.train(was_training)
     total_of_all, count_of_all = ranks.sum(total, count)
@@ -136,11 +144,3 @@ def build_optimizer(model: LanguageModel, config: RunConfig) -> torch.optim.Opti
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate)
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
-
-
-def choose_dtype(config: RunConfig) -> torch.dtype:
-    """The type that matrix products of training run in."""
-    if config.precision == "auto":
-        has_bfloat16 = torch.cpu.get_capabilities().get("amx_bf16", False)
-        return torch.bfloat16 if has_bfloat16 else torch.float32
-    return torch.bfloat16 if config.precision == "bfloat16" else torch.float32

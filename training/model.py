@@ -5,7 +5,7 @@ Must not know: corpora, optimisers, ONNX.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -62,6 +62,17 @@ class LanguageModel(nn.Module):
         for matrix in (self.embedding, self.output):
             if matrix is not None:
                 nn.init.uniform_(matrix, -0.1, 0.1)
+
+    def compiled(self) -> Callable[[Tensor, ModelState], tuple[Tensor, ModelState]]:
+        """`forward` by way of torch.compile; the model itself and its weights' names stay."""
+        for layer in self.layers:
+            layer.keep_kernel_whole()
+        return torch.compile(self)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.embedding.device
 
     def initial_state(self, batch: int) -> ModelState:
         """A state of zeros for `batch` streams."""

@@ -6,6 +6,7 @@ Must not know: corpora, validation, logs.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from training.checkpoint import LAST_FILE, RunInfo, read_info, read_tensors, sav
 from training.errors import RunError
 from training.loop import Stepper
 from training.model import flatten
+
+_CUDA_CHANCE = "random_cuda"
+"""The state of the GPUs' generators; only a checkpoint written on GPUs has it."""
 
 
 @dataclass
@@ -48,15 +52,20 @@ def _resumable_tensors(stepper: Stepper) -> dict[str, torch.Tensor]:
     tensors |= {f"average.{name}": t for name, t in stepper.average.mean.items()}
     gather = stepper.ranks.gather
     tensors |= {f"state.{i}": torch.cat(gather(t)) for i, t in enumerate(flatten(stepper.state))}
-    return tensors | {"random": torch.stack(gather(torch.get_rng_state()))}
+    tensors["random"] = torch.stack(gather(torch.get_rng_state()))
+    if stepper.model.device.type == "cuda":
+        tensors[_CUDA_CHANCE] = torch.stack(gather(torch.cuda.get_rng_state(stepper.model.device)))
+    return tensors
 
 
 def restore(out: Path, stepper: Stepper, progress: Progress) -> None:
     """Put a run back to where its last checkpoint was written.
 
-    Raises RunError where it was written by another number of processes.
+    Raises RunError where it was written by another number of processes, or on another device.
     """
     tensors, saved = read_tensors(out / LAST_FILE)
+    device = stepper.model.device
+    check_same_device(out, tensors, device)
     under, ranks = _by_prefix(tensors), stepper.ranks
     if len(tensors["random"]) != ranks.world:
         raise RunError(
@@ -70,13 +79,30 @@ def restore(out: Path, stepper: Stepper, progress: Progress) -> None:
         optimizer["state"].setdefault(int(index), {})[slot] = tensor
     stepper.optimizer.load_state_dict(optimizer)
     own = ranks.share(stepper.config.batch)
-    carried = iter(under["state"][str(i)][own].clone() for i in range(len(under["state"])))
+    carried = iter(
+        under["state"][str(i)][own].clone().to(device) for i in range(len(under["state"]))
+    )
     stepper.state = tuple(tuple(next(carried) for _ in layer) for layer in stepper.state)
-    stepper.average.mean = under.get("average", {})
+    stepper.average.mean = {name: t.to(device) for name, t in under.get("average", {}).items()}
     stepper.average.count = saved.pop("average_count")
     stepper.average.losses = saved.pop("average_losses")
     torch.set_rng_state(tensors["random"][ranks.rank].clone())  # torch ignores a view's offset
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tensors[_CUDA_CHANCE][ranks.rank].clone(), device)
     vars(progress).update(saved)
+
+
+def check_same_device(out: Path, tensors: Mapping[str, torch.Tensor], device: torch.device) -> None:
+    """Raise RunError unless a checkpoint was written on this kind of device.
+
+    Another one draws other random numbers and rounds otherwise, so that the run would not go on as
+    it was.
+    """
+    before = "cuda" if _CUDA_CHANCE in tensors else "cpu"
+    if before != device.type:
+        raise RunError(
+            f"{out} was trained on {before}, not on {device.type}: add --set device={before}"
+        )
 
 
 def _by_prefix(tensors: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
@@ -88,11 +114,14 @@ def _by_prefix(tensors: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Te
 
 
 def check_same_run(out: Path, info: RunInfo) -> None:
-    """Raise RunError unless the run began with this configuration and this corpus."""
+    """Raise RunError unless the run began with this configuration and this corpus.
+
+    `device` may be written otherwise: `check_same_device` asks where the run really was.
+    """
     before = read_info(out)
     if before.corpus_sha256 != info.corpus_sha256:
         raise RunError(f"{out} was trained on another train.txt than this one")
-    for key, value in info.config.model_dump().items():
+    for key, value in info.config.model_dump(exclude={"device"}).items():
         old = getattr(before.config, key)
         if old != value:
             raise RunError(f"{out} was begun with {key} = {old!r}, not {value!r}")

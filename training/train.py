@@ -5,17 +5,16 @@ Must not know: ONNX, bundles.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from pathlib import Path
-from typing import IO, Any, Self
 
 import torch
 from tqdm import tqdm
 
 from training import checkpoint
 from training.checkpoint import RunInfo
+from training.compiler import check_compiler
 from training.config import RunConfig
 from training.corpus import (
     Corpus,
@@ -26,8 +25,10 @@ from training.corpus import (
     side_by_side,
     token_file,
 )
-from training.distributed import Ranks, joined
+from training.devices import choose_device, prepare
+from training.distributed import Ranks, joined, local_rank
 from training.errors import DivergedError, RunError
+from training.logs import BOARD_FOLDER, Board, Log, check_board
 from training.loop import ALONE, Stepper, mean_loss
 from training.model import LanguageModel
 from training.report import write_report
@@ -42,26 +43,42 @@ def train(
     *,
     resume: bool = False,
     field: str | None = None,
+    tensorboard: bool = False,
 ) -> Path:
     """Train a model on a corpus and keep the best one in the run folder `out`.
 
-    `field` names where the records of a JSONL corpus hold their text.
+    `field` names where the records of a JSONL corpus hold their text; with `tensorboard`, scalars
+    are written for it.
 
-    Ctrl-C ends the run cleanly, the best model kept. Raises CorpusError, RunError, DivergedError.
+    Ctrl-C ends the run cleanly, the best model kept. Raises ConfigError or MissingError where this
+    machine has not what is asked for, CorpusError, RunError, DivergedError.
     """
-    with joined() as ranks:
+    device = choose_device(config.device, local_rank=local_rank())
+    if config.compile:
+        check_compiler(device)
+    if tensorboard:
+        check_board()
+    prepare(device)
+    with joined(device) as ranks:
         corpus = _load_corpus(recipe, config, data, out, ranks, resume=resume, field=field)
-        return _train(recipe, config, corpus, out, ranks, resume=resume)
+        return _train(recipe, config, corpus, out, ranks, resume=resume, tensorboard=tensorboard)
 
 
 def _train(
-    recipe: str, config: RunConfig, corpus: Corpus, out: Path, ranks: Ranks, *, resume: bool
+    recipe: str,
+    config: RunConfig,
+    corpus: Corpus,
+    out: Path,
+    ranks: Ranks,
+    *,
+    resume: bool,
+    tensorboard: bool,
 ) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
     own = ranks.share(config.batch)
     torch.manual_seed(config.seed)
-    model = LanguageModel(config)
+    model = LanguageModel(config).to(ranks.device)
     if not ranks.first:  # one start for all weights, and chances of one's own from there on
         torch.manual_seed(config.seed + ranks.rank)
     seed = config.seed if config.vary_bptt else None
@@ -73,12 +90,14 @@ def _train(
         restore(out, stepper, progress)
     if ranks.first:
         print(_describe(corpus, stepper))
+    folder = out if ranks.first else None  # only the first process writes logs
     with (
-        _Log(out / checkpoint.LOG_FILE, progress.step, ranks) as log,
-        _Log(out / checkpoint.SPEED_FILE, progress.step, ranks) as speed,
+        Log(folder and folder / checkpoint.LOG_FILE, progress.step) as log,
+        Log(folder and folder / checkpoint.SPEED_FILE, progress.step) as speed,
+        Board(folder / BOARD_FOLDER if folder and tensorboard else None, progress.step) as board,
     ):
         try:
-            _Training(stepper, windows, valid, progress, out).run(log, speed)
+            _Training(stepper, windows, valid, progress, out).run(log, speed, board)
         except KeyboardInterrupt:
             print(f"\nstopped at step {progress.step}")
     if math.isinf(progress.best_loss):
@@ -147,7 +166,7 @@ class _Training:
         self._first_step = progress.step
         self._started_s = time.monotonic()
 
-    def run(self, log: _Log, speed: _Log) -> None:
+    def run(self, log: Log, speed: Log, board: Board) -> None:
         progress, total = self._progress, self._stepper.total_steps
         bar = tqdm(
             total=total,
@@ -159,11 +178,12 @@ class _Training:
         with bar:
             while progress.step < total and progress.stale < self._stepper.config.patience:
                 train_loss = self._step()
+                board.write(progress.step, self._curves())
                 shown = f"{self._tokens_per_s():,.0f} tok/s, ppl {math.exp(train_loss):.2f}"
                 bar.update()
                 bar.set_postfix_str(shown, refresh=False)
                 if progress.step % self._every == 0 or progress.step == total:
-                    perplexity = self._validate(log, speed)
+                    perplexity = self._validate(log, speed, board)
                     if self._stepper.ranks.first:
                         bar.write(f"step {progress.step}: valid perplexity {perplexity:.2f}")
 
@@ -178,7 +198,7 @@ class _Training:
         progress.step += 1
         return progress.train_loss
 
-    def _validate(self, log: _Log, speed: _Log) -> float:
+    def _validate(self, log: Log, speed: Log, board: Board) -> float:
         """Validate, log, save; the perplexity. DivergedError where it is no number."""
         progress, stepper = self._progress, self._stepper
         with stepper.average.swapped_in():
@@ -200,13 +220,24 @@ class _Training:
             **figures,
             epoch=round(progress.step / len(self._windows), 4),
             train_loss=progress.train_loss,
-            learning_rate=stepper.optimizer.param_groups[0]["lr"],
+            learning_rate=stepper.learning_rate,
             best=progress.stale == 0,
         )
         speed.write(step=progress.step, tokens_per_s=round(self._tokens_per_s()))
-        # After the log: on resume that is cut back to the checkpoint, but never filled up.
+        board.write(progress.step, {"validation/perplexity": math.exp(loss)})
+        board.flush()
+        # After the logs: on resume they are cut back to the checkpoint, but never filled up.
         save_progress(self._out, stepper, progress)
         return math.exp(loss)
+
+    def _curves(self) -> dict[str, float]:
+        """What TensorBoard shows of every step."""
+        assert self._progress.train_loss is not None
+        return {
+            "training/loss": self._progress.train_loss,
+            "training/learning_rate": self._stepper.learning_rate,
+            "training/tokens_per_s": self._tokens_per_s(),
+        }
 
     def _tokens_per_s(self) -> float:
         config = self._stepper.config
@@ -220,42 +251,9 @@ def _describe(corpus: Corpus, stepper: Stepper) -> str:
     return (
         f"{corpus.name}: {len(corpus.train):,} tokens to train on, {len(corpus.valid):,} to "
         f"validate; {config.cell}, {model.parameter_count():,} weights, "
-        f"{str(stepper.dtype).removeprefix('torch.')} products"
+        f"{str(stepper.dtype).removeprefix('torch.')} products{_on(model.device)}"
     )
 
 
-def _step_of(line: str) -> float:
-    """The step of a log line; infinite where a power cut left only half of it."""
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, TypeError, KeyError):
-        return math.inf
-
-
-class _Log:
-    """One of the run's JSONL logs: a line a validation, cut back to the checkpoint on resume.
-
-    Only the first process writes it.
-    """
-
-    def __init__(self, path: Path, keep_until: int, ranks: Ranks) -> None:
-        self._file: IO[str] | None = None
-        if not ranks.first:
-            return
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if _step_of(line) <= keep_until]
-        checkpoint.write_whole(path, "".join(f"{line}\n" for line in kept).encode())
-        self._file = path.open("a", encoding="utf-8")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def write(self, **values: Any) -> None:
-        """Append one line and hand it to the operating system at once."""
-        if self._file is not None:
-            self._file.write(json.dumps(values) + "\n")
-            self._file.flush()
+def _on(device: torch.device) -> str:
+    return f" on {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""

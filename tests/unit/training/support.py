@@ -39,6 +39,7 @@ def run_config(**changes: Any) -> RunConfig:
         "learning_rate": 0.05,
         "validations": 4,
         "threads": 1,
+        "device": "cpu",
     }
     return RunConfig(**(values | changes))
 

@@ -8,7 +8,7 @@ import torch
 from tests.unit.training.support import random_ids, run_config
 from training.corpus import Windows
 from training.errors import DivergedError
-from training.loop import Stepper, build_optimizer, choose_dtype, learning_rate, mean_loss
+from training.loop import Stepper, build_optimizer, learning_rate, mean_loss
 from training.model import LanguageModel, flatten
 
 
@@ -161,11 +161,6 @@ def test_the_precision_is_the_configurations(precision: str, dtype: torch.dtype)
 
     losses = [learner.step(index, *window()) for index in range(20)]
 
-    assert dtype == choose_dtype(learner.config) == learner.dtype
+    assert dtype == learner.dtype
     assert losses[-1] < 0.7 * losses[0]
     assert {torch.float32} == {part.dtype for part in learner.model.parameters()}
-
-
-def test_auto_precision_is_one_of_both() -> None:
-    """`auto` takes what the processor is good at."""
-    assert choose_dtype(run_config(precision="auto")) in (torch.float32, torch.bfloat16)
