@@ -15,7 +15,7 @@ from tests.unit.training.support import (
     read_log,
     run_config,
 )
-from training.checkpoint import load_run, read_tensors
+from training.checkpoint import load_run, read_tensors, save_tensors
 from training.config import CELLS
 from training.corpus import Windows
 from training.devices import prepare
@@ -67,6 +67,21 @@ def test_a_checkpoint_of_another_device_is_refused(before: str, now: str) -> Non
     said = f"run was trained on {before}, not on {now}: add --set device={before}"
     assert said == str(refused.value)
     check_same_device(Path("run"), written, torch.device(before))
+
+
+def test_a_run_begun_on_a_gpu_does_not_go_on_without(corpus: Path, tmp_path: Path) -> None:
+    """Resuming a checkpoint that holds a GPU's chance is refused, and nothing is touched."""
+    with before_step(15, press_ctrl_c):
+        run = train("r", run_config(), corpus, tmp_path / "run")
+    tensors, metadata = read_tensors(run / "last.safetensors")
+    gpus = {"random_cuda": torch.zeros(1, 16, dtype=torch.uint8)}
+    save_tensors(run / "last.safetensors", tensors | gpus, metadata)
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+
+    with pytest.raises(RunError, match="was trained on cuda, not on cpu: add --set device=cuda"):
+        train("r", run_config(), corpus, run, resume=True)
+
+    assert before == {path.name: path.read_bytes() for path in run.iterdir()}
 
 
 def test_how_the_device_was_named_does_not_matter(corpus: Path, tmp_path: Path) -> None:
