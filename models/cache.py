@@ -2,13 +2,16 @@
 
 The hidden vectors of the latest places in a text are remembered, each beside the word that followed
 it. The present hidden vector is held against them, and the words behind the alike ones share a part
-of the probability. Here are its weights and its equation, for training and serving alike.
+of the probability, words outside the vocabulary by their spelling. Here are its weights and its
+equation, for training and serving alike.
 Must not know: texts, sessions, how a model is stored.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,3 +51,62 @@ def likeness_weights(likeness_QM: Floats, theta: float) -> Floats:
     sums_Q1 = weights_QM.sum(axis=1, keepdims=True)
     weights_QM /= np.where(sums_Q1 > 0, sums_Q1, 1)
     return weights_QM
+
+
+@dataclass(frozen=True)
+class Recall:
+    """The words that followed the last M places of a text, and how much they count."""
+
+    config: CacheConfig
+    token_ids: tuple[int, ...]
+    spellings: tuple[str | None, ...]
+    """Of the words outside the vocabulary; None for those within."""
+
+    def odds(self, hidden_MD: NDArray[np.floating[Any]], hidden_D: Floats) -> Odds | None:
+        """What the cache gives each word at a place; None where it holds nothing yet.
+
+        `hidden_MD` was hidden before each of the words (and, before those, perhaps before others).
+        Calculated a place at a time, so that no answer depends on who shares a batch.
+        """
+        if not self.token_ids:
+            return None
+        memory_MD = hidden_MD[-len(self.token_ids) :].astype(np.float32)
+        [weights_M] = likeness_weights((memory_MD @ hidden_D)[None], self.config.theta)
+        known: defaultdict[int, float] = defaultdict(float)
+        spelled: defaultdict[str, float] = defaultdict(float)
+        for token_id, spelling, weight in zip(
+            self.token_ids, self.spellings, weights_M.tolist(), strict=True
+        ):
+            if spelling is None:
+                known[token_id] += weight
+            else:
+                spelled[spelling] += weight
+        ids = sorted(known)
+        return Odds(
+            self.config.share,
+            np.array(ids, np.int64),
+            np.array([known[i] for i in ids]),
+            dict(spelled),
+        )
+
+
+@dataclass(frozen=True)
+class Odds:
+    """What a cache gives the words it holds; shares of 1, over known and spelled words together."""
+
+    share: float
+    """Lambda: the part of the probability that the cache has."""
+    ids_N: NDArray[np.int64]
+    odds_N: NDArray[np.float64]
+    spelled: dict[str, float]
+
+    def mix(self, log_probs_V: Floats) -> Floats:
+        """The model's log-probabilities with the cache's part mixed in."""
+        mixed_V = log_probs_V + np.float32(np.log1p(-self.share))
+        model_N = np.exp(mixed_V[self.ids_N].astype(np.float64))
+        mixed_V[self.ids_N] = np.log(model_N + self.share * self.odds_N)
+        return mixed_V
+
+    def log_odds(self, spelling: str) -> float:
+        """The log-probability of a word outside the vocabulary, which only the cache knows."""
+        return float(np.log(self.share * self.spelled[spelling]))

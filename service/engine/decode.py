@@ -13,8 +13,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from models.cache import Odds, Recall
 from models.words import CONTROL_TOKENS, UNKNOWN, WordIndex, starts_with
-from service.engine.recall import Odds, Recall
 
 Floats = NDArray[np.float32]
 

@@ -15,11 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from models.bundle import Bundle, Manifest
+from models.cache import Odds
 from models.text import Tokenizer
 from service.engine.decode import Decoder, Prediction, Query
-from service.engine.recall import Odds, Trail
 from service.engine.runner import Memory, Reading, Runner
 from service.engine.scheduler import Limits, QueueFullError, Row, Scheduler
+from service.engine.trail import Trail
 from service.errors import DeadlineError, ModelFaultError, OverloadedError, StoppingError
 
 
@@ -196,4 +197,4 @@ def _odds(stands: Outcome, query: Query) -> Odds | None:
     """What a session's cache makes of the place where its step stands, if it has one."""
     if query.recall is None or stands.trail is None:
         return None
-    return query.recall.odds(stands.trail, stands.memory.hidden)
+    return query.recall.odds(stands.trail.hidden_MD, stands.memory.hidden)

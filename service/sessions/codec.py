@@ -27,8 +27,8 @@ from models.cache import CacheConfig
 from models.errors import TextError
 from models.text import check_text
 from service.engine.decode import Prediction
-from service.engine.recall import Trail
 from service.engine.runner import Memory
+from service.engine.trail import Trail
 from service.errors import BadStateError, ForeignStateError
 from service.sessions.session import Answer, Mark, PastStep, Session
 

@@ -17,7 +17,7 @@ from models.cache import CacheConfig
 from service.engine.decode import Ask, Prediction, Query
 from service.engine.engine import Engine, Step
 from service.engine.fleet import Fleet
-from service.engine.recall import Trail
+from service.engine.trail import Trail
 from service.errors import (
     BadRequestError,
     ExpiredSessionError,

@@ -11,12 +11,12 @@ from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from models.cache import CacheConfig
+from models.cache import CacheConfig, Recall
 from models.text import Cut, Tokenizer
 from models.words import is_suggestible
 from service.engine.decode import Prediction
-from service.engine.recall import Recall, Trail
 from service.engine.runner import Memory
+from service.engine.trail import Trail
 
 _LAST_TOKENS = 4
 """Tokens at the end of a text that are read one by one, their memories kept."""

@@ -13,8 +13,8 @@ import pytest
 
 from models.cache import CacheConfig
 from service.engine.engine import Engine
-from service.engine.recall import SLACK, Trail
 from service.engine.runner import Memory
+from service.engine.trail import SLACK, Trail
 from service.errors import BadStateError, ForeignStateError
 from service.sessions.codec import Codec, StateShape
 from service.sessions.session import Mark, Session

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.cache import CacheConfig
+from models.cache import CacheConfig, Odds, Recall
 from models.text import Tokenizer
 from service.engine.decode import Ask, Decoder, Query
-from service.engine.recall import SLACK, Odds, Recall, Trail
+from service.engine.trail import SLACK, Trail
 
 CONFIG = CacheConfig(size=3, theta=0.5, share=0.2)
 TOKENIZER = Tokenizer.from_tokens([" the", " cat", " dog", "."], "natural")
@@ -33,7 +33,7 @@ def recall(*words: int | str) -> Recall:
 
 def odds(words: Recall, places: Trail) -> Odds:
     """The odds at the place of the tests, where there are some."""
-    found = words.odds(places, HERE_D)
+    found = words.odds(places.hidden_MD, HERE_D)
     assert found is not None
     return found
 
@@ -57,7 +57,7 @@ def test_only_the_latest_places_count() -> None:
 
 def test_a_cache_without_words_says_nothing() -> None:
     """At the beginning the model is alone."""
-    assert recall().odds(trail(), HERE_D) is None
+    assert recall().odds(trail().hidden_MD, HERE_D) is None
 
 
 def test_the_mixture_is_a_probability() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.cache import CacheConfig, ModelCache
-from service.engine import recall
+from service.engine import trail
 from service.engine.decode import Ask
 from service.engine.fleet import Fleet
 from service.errors import BadRequestError
@@ -40,7 +40,7 @@ def keeper(fleet: Fleet) -> Keeper:
 @pytest.fixture
 def little_slack(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let trails go back two places beyond the cache, so that most edits must replay."""
-    monkeypatch.setattr(recall, "SLACK", 2)
+    monkeypatch.setattr(trail, "SLACK", 2)
 
 
 async def opened(keeper: Keeper, text: str = "", cache: CacheWish = CACHE) -> Session:
@@ -60,8 +60,8 @@ async def assert_as_fresh(keeper: Keeper, session_id: str) -> None:
     assert session.trail is not None
     assert fresh.trail is not None
     held = min(session.position, session.cache.size)
-    assert held <= len(session.trail) <= session.cache.size + recall.SLACK
-    ours, theirs = (trail.hidden_MD[-held:] for trail in (session.trail, fresh.trail))
+    assert held <= len(session.trail) <= session.cache.size + trail.SLACK
+    ours, theirs = (found.hidden_MD[-held:] for found in (session.trail, fresh.trail))
     assert not held or np.array_equal(ours, theirs)
     for prefix in ("", "z"):
         expected = await keeper.predictions(fresh.id, Ask(5), prefix)
