@@ -16,12 +16,12 @@ import numpy as np
 from models import bundle
 from models.cache import CacheConfig
 from models.text import Tokenizer
-from training.cache import cached_perplexity, read_stream, tune_cache
+from training.cache import Reading, cached_perplexity, read_stream, tune_cache
 from training.card import BASELINE_PREFIX, MODEL_PREFIX
 from training.checkpoint import BEST_FILE, load_run
 from training.corpus import encode_stream
 from training.errors import CorpusError
-from training.evaluate import Evaluation, evaluate, perplexity
+from training.evaluate import Evaluation, evaluate, perplexity, recall
 from training.kneser_ney import ORDER, KneserNey
 from training.scorer import OnnxScorer, Scorer, TorchScorer
 from training.texts import iter_lines, read_lines
@@ -53,6 +53,19 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Cached:
+    """What a continuous cache makes of the figures."""
+
+    config: CacheConfig
+    perplexity: float
+    """Over the text as one stream; an unknown word is the unknown token, as without a cache."""
+    top1: float
+    """As in `Evaluation`, with a cache a dialogue, words outside the vocabulary included."""
+    top3: float
+    keystroke_savings: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All figures of one call."""
 
@@ -61,8 +74,7 @@ class Comparison:
     us_per_word: float
     """Median time of reading one word and scoring all that may follow, microseconds."""
     baseline: Evaluation | None = None
-    cache: CacheConfig | None = None
-    cached_perplexity: float | None = None
+    cached: Cached | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The model's figures, and what was compared with them."""
@@ -70,8 +82,9 @@ class Comparison:
         figures |= {"size_bytes": self.size_bytes, "us_per_word": self.us_per_word}
         if self.baseline is not None:
             figures["baseline"] = asdict(self.baseline)
-        if self.cache is not None:
-            figures["cache"] = self.cache.model_dump() | {"perplexity": self.cached_perplexity}
+        if self.cached is not None:
+            cached = asdict(self.cached) | {"config": self.cached.config.model_dump()}
+            figures["cache"] = cached.pop("config") | cached
         return figures
 
     def metrics(self) -> dict[str, float]:
@@ -80,8 +93,12 @@ class Comparison:
         if self.baseline is not None:
             of_baseline = asdict(self.baseline).items()
             figures |= {BASELINE_PREFIX + name: value for name, value in of_baseline}
-        if self.cached_perplexity is not None:
-            figures[f"{MODEL_PREFIX}perplexity_with_cache"] = self.cached_perplexity
+        if self.cached is not None:
+            figures |= {
+                f"{MODEL_PREFIX}perplexity_with_cache": self.cached.perplexity,
+                f"{MODEL_PREFIX}top1_with_cache": self.cached.top1,
+                f"{MODEL_PREFIX}top3_with_cache": self.cached.top3,
+            }
         rounded = {name: round(value, 4) for name, value in figures.items()}
         return rounded | {"size_bytes": self.size_bytes, "us_per_word": round(self.us_per_word, 1)}
 
@@ -90,10 +107,14 @@ class Comparison:
         text = self.model.table()
         text += f"\nsize               {self.size_bytes / 1e6:.2f} MB"
         text += f"\ntime a word        {self.us_per_word:.0f} us"
-        if self.cache is not None:
+        if self.cached is not None:
+            config = self.cached.config
             text += (
-                f"\nwith a cache       perplexity {self.cached_perplexity:.2f} ({self.cache.size} "
-                f"words, theta {self.cache.theta}, share {self.cache.share}, tuned on valid.txt)"
+                f"\nwith a cache       of {config.size} words, theta {config.theta}, share "
+                f"{config.share}, tuned on valid.txt:"
+                f"\n                   perplexity {self.cached.perplexity:.2f}, top-1 "
+                f"{self.cached.top1:.2%}, top-3 {self.cached.top3:.2%}, keystroke savings "
+                f"{self.cached.keystroke_savings:.2%}"
             )
         if self.baseline is not None:
             text += f"\n\n{BASELINE} over the same tokens\n"
@@ -123,25 +144,37 @@ def compare(subject: Subject, text_file: Path, wanted: Wanted) -> Comparison:
     """Measure a model on a text; CorpusError where a text is missing or unusable."""
     scorer, tokenizer = subject.scorer, subject.tokenizer
     text = _read(text_file)
-    baseline, cache, cached = None, None, None
+    baseline = None
     if wanted.baseline:
         ids = encode_stream(tokenizer, iter_lines(_beside(text_file, "train.txt")))
         baseline = evaluate(KneserNey(ids, len(tokenizer)), tokenizer, text)
-    if wanted.cache_size:
-        valid = _read(_beside(text_file, "valid.txt"))
-        first = tokenizer.newline_id
-        reading = read_stream(scorer, np.array(tokenizer.encode(valid), np.int64), first)
-        cache = tune_cache(reading, wanted.cache_size)
-        reading = read_stream(scorer, np.array(tokenizer.encode(text), np.int64), first)
-        cached = cached_perplexity(reading, cache)
+    cached = _with_cache(subject, text_file, wanted.cache_size) if wanted.cache_size else None
     return Comparison(
         model=evaluate(scorer, tokenizer, text),
         size_bytes=subject.size_bytes,
         us_per_word=time_a_word_us(scorer, len(tokenizer)),
         baseline=baseline,
-        cache=cache,
-        cached_perplexity=cached,
+        cached=cached,
     )
+
+
+def _with_cache(subject: Subject, text_file: Path, size: int) -> Cached:
+    """The figures with a cache, tuned on the validation text beside the one to be measured."""
+    scorer, tokenizer, text = subject.scorer, subject.tokenizer, _read(text_file)
+    config = tune_cache(_stream(subject, _read(_beside(text_file, "valid.txt"))), size)
+    tally = recall(scorer, tokenizer, text, config)
+    return Cached(
+        config=config,
+        perplexity=cached_perplexity(_stream(subject, text), config),
+        top1=tally.recall(1),
+        top3=tally.recall(3),
+        keystroke_savings=tally.savings(),
+    )
+
+
+def _stream(subject: Subject, text: str) -> Reading:
+    ids = np.array(subject.tokenizer.encode(text), np.int64)
+    return read_stream(subject.scorer, ids, subject.tokenizer.newline_id)
 
 
 def stream_perplexity(scorer: Scorer, tokenizer: Tokenizer, text_file: Path) -> float:

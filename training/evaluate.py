@@ -10,12 +10,15 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.cache import CacheConfig, Recall
 from models.text import Tokenizer
-from training.judge import WORD, Judge, Tally
+from models.words import is_suggestible
+from training.judge import WORD, Judge, Spelled, Tally
 from training.scorer import Floats, Scorer
 
 _MOST_NATS = 700.0
@@ -63,11 +66,7 @@ class Evaluation:
 def evaluate(scorer: Scorer, tokenizer: Tokenizer, text: str) -> Evaluation:
     """Measure a model on a text whose dialogues are parted by blank lines."""
     ids = np.array(tokenizer.encode(text), np.int64)
-    tally = Tally()
-    judge = Judge(tokenizer)
-    for group in _groups(dialogues(text)):
-        for dialogue, log_probs_TV in _score(scorer, tokenizer, group):
-            judge.add(tally, dialogue, log_probs_TV)
+    tally = recall(scorer, tokenizer, text)
     nats = cross_entropy(scorer, ids, tokenizer.newline_id)
     return Evaluation(
         tokens=len(ids),
@@ -83,6 +82,50 @@ def evaluate(scorer: Scorer, tokenizer: Tokenizer, text: str) -> Evaluation:
         marks=tally.marks,
         marks_top3=tally.mark_recall(),
     )
+
+
+def recall(
+    scorer: Scorer, tokenizer: Tokenizer, text: str, cache: CacheConfig | None = None
+) -> Tally:
+    """What a keyboard would have offered over a text, perhaps with a cache a dialogue."""
+    tally, judge = Tally(), Judge(tokenizer)
+    for group in _groups(dialogues(text)):
+        for dialogue, hidden_TD in _read(scorer, tokenizer, group):
+            log_probs_TV = scorer.log_probs(hidden_TD)
+            spelled_T: list[Spelled] = []
+            if cache is not None:
+                spelled_T = _mix(cache, tokenizer, dialogue, hidden_TD, log_probs_TV)
+            judge.add(tally, dialogue, log_probs_TV, spelled_T)
+    return tally
+
+
+def _mix(
+    cache: CacheConfig,
+    tokenizer: Tokenizer,
+    dialogue: str,
+    hidden_TD: Floats,
+    log_probs_TV: Floats,
+) -> list[Spelled]:
+    """Mix a cache into every row of a dialogue's scores, in place.
+
+    Returns the words outside the vocabulary that it offers at each.
+    """
+    ids, ends = tokenizer.scan(dialogue)
+    words = [dialogue[start:end].strip() for start, end in pairwise([0, *ends])]
+    unknown = tokenizer.unknown_id
+    spellings = [
+        word if token_id == unknown and is_suggestible(word) else None
+        for token_id, word in zip(ids, words, strict=True)
+    ]
+    spelled_T: list[Spelled] = []
+    for row, hidden_D in enumerate(hidden_TD):
+        first = max(0, row - cache.size)
+        held = Recall(cache, tuple(ids[first:row]), tuple(spellings[first:row]))
+        odds = held.odds(hidden_TD[first:row], hidden_D)
+        spelled_T.append({} if odds is None else {w: odds.log_odds(w) for w in odds.spelled})
+        if odds is not None:
+            log_probs_TV[row] = odds.mix(log_probs_TV[row])
+    return spelled_T
 
 
 def dialogues(text: str) -> list[str]:
@@ -119,10 +162,10 @@ def _groups(texts: Sequence[str]) -> Iterator[list[str]]:
         yield ordered[start : start + _STREAMS]
 
 
-def _score(
+def _read(
     scorer: Scorer, tokenizer: Tokenizer, texts: Sequence[str]
 ) -> Iterator[tuple[str, Floats]]:
-    """Each text with the log-probabilities [T + 1, V] of what follows its first t tokens.
+    """Each text with the hidden vectors [T + 1, D] behind its first t tokens.
 
     Row 0, where nothing was read yet, holds what follows a line break: so does a fresh session.
     """
@@ -145,4 +188,4 @@ def _score(
         for row, row_ids in enumerate(ids):
             hidden[row].append(hidden_BTD[row, : max(0, min(len(row_ids) - start, _CHUNK))])
     for text, parts in zip(texts, hidden, strict=True):
-        yield text, scorer.log_probs(np.concatenate(parts))
+        yield text, np.concatenate(parts)

@@ -193,7 +193,7 @@ def _measured(
         figures["test_perplexity_unrounded"] = round(unrounded, 4)
     provenance = manifest.provenance
     provenance = provenance.model_copy(update={"metrics": {**provenance.metrics, **figures}})
-    cache = comparison.cache and ModelCache(
-        **comparison.cache.model_dump(), by_default=packing.cache_by_default
+    cache = comparison.cached and ModelCache(
+        **comparison.cached.config.model_dump(), by_default=packing.cache_by_default
     )
     return manifest.model_copy(update={"provenance": provenance, "cache": cache})

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,10 @@ OFFERED = 3
 """Suggestions a keyboard shows at once."""
 
 WORD = re.compile(r"[A-Za-z0-9']+")
+
+
+Spelled = Mapping[str, float]
+"""Words outside the vocabulary with their log-probability."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,16 @@ class Judge:
         shown = tokenizer.words.shown
         self._marks = {int(i): shown[i] for i in tokenizer.words.marks}
 
-    def add(self, tally: Tally, dialogue: str, log_probs_TV: Floats) -> None:
-        """Count every word of a dialogue; row t scores what follows its first t tokens."""
+    def add(
+        self, tally: Tally, dialogue: str, log_probs_TV: Floats, spelled_T: Sequence[Spelled] = ()
+    ) -> None:
+        """Count every word of a dialogue; row t scores what follows its first t tokens.
+
+        `spelled_T` are the words outside the vocabulary that a cache offers there.
+        """
         ids, ends = self._tokenizer.scan(dialogue)
         starts = np.array([0, *ends])
+        spelled_T = spelled_T or [{}] * len(log_probs_TV)
         for match in WORD.finditer(dialogue):
             word = match.group()
             # The row of the token that this word begins, behind the space it may start with.
@@ -101,7 +113,8 @@ class Judge:
             if before.strip() or row >= len(log_probs_TV):  # the word begins inside a token
                 tally.add(len(word), Offer(None, len(word) + 1))
             else:
-                tally.add(len(word), self._lists[spaced].judge(word, log_probs_TV[row]))
+                offer = self._lists[spaced].judge(word, log_probs_TV[row], spelled_T[row])
+                tally.add(len(word), offer)
         for row, token_id in enumerate(ids):
             if token_id in self._marks:
                 tally.marks += 1
@@ -131,22 +144,44 @@ class _WordList:
         self._firsts = np.array(firsts, np.int64)
         """Where each word's tokens start in `_ids`."""
 
-    def judge(self, written: str, log_probs_V: Floats) -> Offer:
+    def judge(self, written: str, log_probs_V: Floats, spelled: Spelled) -> Offer:
         """What is offered in the place of a word, in whatever case it is written."""
         word = written.lower()
+        others = self._outside(spelled)
         target = self._index.get(word)
-        if target is None:
+        if target is None and word not in others:
             return Offer(None, len(word) + 1)
         scores = np.maximum.reduceat(log_probs_V[self._ids], self._firsts)
-        better = self._better(scores, target, log_probs_V)
-        if len(better) < OFFERED:
-            exact = len(better) == 0 and self._likeliest(target, log_probs_V) == written
-            return Offer(len(better), 1, exact)
+        if target is None:
+            better, score = np.flatnonzero(scores > others[word]), others[word]
+        else:
+            better, score = self._better(scores, target, log_probs_V), float(scores[target])
+        rivals = [other for other, odds in others.items() if odds > score]
+        rank = len(better) + len(rivals)
+        if rank < OFFERED:
+            return Offer(rank, 1, rank == 0 and self._shown_as(word, log_probs_V, spelled, written))
         shared = self._shared_prefix(better, word)
+        by_rivals = [_common_letters(word, rival) for rival in rivals]
+        shared = np.concatenate([shared, np.array(by_rivals, np.int64)])
         for typed in range(1, len(word) + 1):
             if np.count_nonzero(shared >= typed) < OFFERED:
-                return Offer(len(better), typed + 1)
-        return Offer(len(better), len(word) + 1)
+                return Offer(rank, typed + 1)
+        return Offer(rank, len(word) + 1)
+
+    def _outside(self, spelled: Spelled) -> dict[str, float]:
+        """The words that only a cache offers, lower-cased, with their best log-probability."""
+        best: dict[str, float] = {}
+        for spelling, log_prob in spelled.items():
+            word = spelling.lower()
+            if WORD.fullmatch(word) and word not in self._index:
+                best[word] = max(log_prob, best.get(word, -math.inf))
+        return best
+
+    def _shown_as(self, word: str, log_probs_V: Floats, spelled: Spelled, written: str) -> bool:
+        """Whether a word is offered just as it was written."""
+        if word in self._index:
+            return self._likeliest(self._index[word], log_probs_V) == written
+        return max((s for s in spelled if s.lower() == word), key=lambda s: spelled[s]) == written
 
     def count_above(self, score: float, log_probs_V: Floats) -> int:
         """How many different words are likelier than something else."""
@@ -182,3 +217,8 @@ class _WordList:
         width = max(map(len, self._words))
         table = "".join(word.ljust(width, "\0") for word in self._words)
         return np.frombuffer(table.encode(), np.uint8).reshape(-1, width)
+
+
+def _common_letters(a: str, b: str) -> int:
+    """How many letters two words have in common from their start on."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))

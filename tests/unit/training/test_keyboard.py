@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models.cache import CacheConfig
 from models.text import Tokenizer
 from tests.unit.training.support import TableScorer
-from training.evaluate import Evaluation, evaluate
+from training.evaluate import Evaluation, evaluate, recall
 
 TOKENS = [" the", " then", " there", " theme", " cat", " Then", ".", "cat", " ("]
 
@@ -99,6 +100,40 @@ def test_a_mark_is_offered_where_fewer_than_three_suggestions_are_better(liked, 
     """Words and marks compete; " Then" is the same word as " then"."""
     found = figures("there.", *liked)
     assert (1, expected) == (found.marks, found.marks_top3)
+
+
+@pytest.mark.parametrize(
+    ("text", "hits", "exact"),
+    [
+        ("zebra cat zebra", (1, 2), 1),
+        ("Zebra cat zebra", (1, 2), 1),
+        ("cat cat", (2, 2), 2),
+        ("cat\n\nzebra\n\nzebra", (1, 1), 1),
+    ],
+)
+def test_with_a_cache_words_of_the_dialogue_come_again(text, hits, exact) -> None:
+    """Unknown ones by their spelling, behind a likelier one; not those of another dialogue."""
+    tokenizer = Tokenizer.from_tokens(TOKENS, "natural")
+    likings = np.full(len(tokenizer), -9.0, np.float32)
+    likings[tokenizer.tokens.index(" cat")] = -0.1
+    scorer = TableScorer(np.tile(likings, (len(tokenizer), 1)))
+    cache = CacheConfig(size=5, theta=0.1, share=0.3)
+
+    tally = recall(scorer, tokenizer, text, cache)
+
+    assert hits == (tally.hits[0], tally.hits[2])
+    assert exact == tally.exact
+
+
+def test_a_cached_word_is_completed_from_its_letters() -> None:
+    """Four likelier words begin with z, of which two are cached ones; "ze" leaves "zebra" alone."""
+    tokenizer = Tokenizer.from_tokens([" zoo", " zip"], "natural")
+    scorer = TableScorer(np.log(np.full((4, 4), 0.25, np.float32)))
+    cache = CacheConfig(size=9, theta=0.1, share=0.55)
+
+    tally = recall(scorer, tokenizer, "zulu zulu zulu zima zima zebra zebra", cache)
+
+    assert 5 + 1 + 1 + 5 + 1 + 6 + 3 == tally.keys
 
 
 def test_an_unknown_word_is_a_miss_and_typed_out() -> None:
