@@ -110,6 +110,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 def _surprise(z_NV: Tensor, p_N: Tensor, targets_N: Tensor) -> Tensor:
     """Sum of -log p of the targets; from the logits where p is too small for a number."""
+    if z_NV.device.type != "cpu":  # a GPU would have to wait to tell whether any p is
+        return cross_entropy(z_NV.to(p_N.dtype), targets_N, reduction="sum")
     lost = p_N == 0
     if lost.any():
         z = z_NV[lost].to(p_N.dtype)
