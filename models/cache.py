@@ -27,7 +27,7 @@ class CacheConfig(BaseModel):
 
     size: Annotated[int, Field(ge=1)]
     """Words that the memory holds."""
-    theta: Annotated[float, Field(gt=0)]
+    theta: Annotated[float, Field(gt=0, le=100)]
     """How sharply alike hidden vectors stand out: weights are exp(theta * h . h_i)."""
     share: Annotated[float, Field(ge=0, lt=1)]
     """Lambda: the part of the probability that the cache has."""
@@ -68,7 +68,7 @@ class Recall:
         `hidden_MD` was hidden before each of the words (and, before those, perhaps before others).
         Calculated a place at a time, so that no answer depends on who shares a batch.
         """
-        if not self.token_ids:
+        if not self.token_ids or not self.config.share:
             return None
         memory_MD = hidden_MD[-len(self.token_ids) :].astype(np.float32)
         [weights_M] = likeness_weights((memory_MD @ hidden_D)[None], self.config.theta)
@@ -77,6 +77,8 @@ class Recall:
         for token_id, spelling, weight in zip(
             self.token_ids, self.spellings, weights_M.tolist(), strict=True
         ):
+            if not weight:  # too small for a number: its logarithm would be none
+                continue
             if spelling is None:
                 known[token_id] += weight
             else:
@@ -85,7 +87,7 @@ class Recall:
         return Odds(
             self.config.share,
             np.array(ids, np.int64),
-            np.array([known[i] for i in ids]),
+            np.array([known[i] for i in ids], np.float64),
             dict(spelled),
         )
 

@@ -42,7 +42,7 @@ class CacheBody(_Body):
     """A session's continuous cache; what is left out is as the model says."""
 
     size: Annotated[int, Field(ge=1, description="Words that it holds")] | None = None
-    theta: Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)] | None = None
+    theta: Annotated[float, Field(gt=0, le=100, strict=False)] | None = None
     share: Annotated[float, Field(ge=0, lt=1, strict=False)] | None = None
 
 

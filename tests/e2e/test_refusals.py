@@ -55,6 +55,7 @@ def test_predict_refuses(
         {"size": 0, "theta": 0.3, "share": 0.1},
         {"size": 201, "theta": 0.3, "share": 0.1},
         {"size": 5, "theta": 0, "share": 0.1},
+        {"size": 5, "theta": 101, "share": 0.1},
         {"size": 5, "theta": 0.3, "share": 1},
         {"size": 5, "theta": 0.3, "share": 0.1, "colour": 1},
     ],

@@ -102,3 +102,18 @@ def test_a_trail_forgets_its_oldest_places() -> None:
     assert CONFIG.size + SLACK == len(at_once)
     assert at_once.hidden_MD.tolist() == bit_by_bit.hidden_MD.tolist()
     assert after_TD[-2].tolist() == at_once.hidden_MD[-1].tolist()
+
+
+def test_a_word_too_unlikely_for_a_number_is_not_offered() -> None:
+    """Its log-probability would be minus infinity, which JSON does not know."""
+    sharp = CacheConfig(size=3, theta=100, share=0.2)
+    words = Recall(sharp, (0, CAT), ("Zorro", None))
+    found = odds(words, trail((0, 0), (9, 0)))
+    assert {} == found.spelled
+    assert [CAT] == found.ids_N.tolist()
+
+
+def test_a_cache_that_counts_for_nothing_says_nothing() -> None:
+    """A share of 0 leaves the model alone."""
+    nothing = CacheConfig(size=3, theta=1, share=0)
+    assert Recall(nothing, (0,), ("Zorro",)).odds(trail((1, 0)).hidden_MD, HERE_D) is None

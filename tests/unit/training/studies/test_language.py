@@ -268,7 +268,7 @@ def test_a_single_result_decides_nothing() -> None:
 def test_a_quick_run_writes_table_figure_and_report(
     corpus: Path,
     tmp_path: Path,
-    given: bool,  # noqa: FBT001
+    given: bool,  # noqa: FBT001 - a parameter of the test's table
     name: str,
 ) -> None:
     """A row a cell, on the study's own corpus as on a given one."""
