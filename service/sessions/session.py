@@ -176,7 +176,8 @@ class Session:
             keep, ids, ends, text = edit.keep, edit.new_ids, edit.new_ends, edit.text
         first = max(0, keep + len(ids) - self.cache.size)
         ids = self.token_ids[first:keep] + ids[max(0, first - keep) :]
-        starts = [0, *self.ends[:keep], *ends][first : first + len(ids) + 1]
+        starts = [] if first else [0]
+        starts += self.ends[max(first - 1, 0) : keep] + ends[max(first - 1 - keep, 0) :]
         words = (text[start:end].strip() for start, end in pairwise(starts))
         pairs = zip(ids, words, strict=True)
         spellings = (
