@@ -20,7 +20,7 @@ from training.scorer import Floats, Scorer
 Ids = NDArray[np.int64]
 
 _CHUNK = 512
-THETAS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
+THETAS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.4, 2.0, 3.0)
 SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 
 

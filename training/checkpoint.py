@@ -37,6 +37,8 @@ class RunInfo:
     config: RunConfig
     corpus_name: str
     corpus_sha256: str
+    start_sha256: str | None = None
+    """Of the weights it began with; None for chance."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def create_run(folder: Path, info: RunInfo, tokenizer: Tokenizer) -> None:
         "config": info.config.model_dump(),
         "corpus": {"name": info.corpus_name, "sha256": info.corpus_sha256},
     }
+    if info.start_sha256 is not None:
+        described["start"] = {"sha256": info.start_sha256}
     write_whole(folder / RUN_FILE, json.dumps(described, indent=1).encode())
 
 
@@ -83,6 +87,7 @@ def read_info(folder: Path) -> RunInfo:
             config=check_config(described["config"]),
             corpus_name=described["corpus"]["name"],
             corpus_sha256=described["corpus"]["sha256"],
+            start_sha256=described["start"]["sha256"] if "start" in described else None,
         )
     except FileNotFoundError:
         raise RunError(f"{folder} holds no run (no {RUN_FILE})") from None

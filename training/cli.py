@@ -45,6 +45,7 @@ def _train(parsed: argparse.Namespace) -> None:
         parsed.data,
         parsed.out,
         resume=parsed.resume,
+        start=parsed.start,
         field=parsed.field,
         tensorboard=parsed.tensorboard,
     )

@@ -28,7 +28,7 @@ _LINES_AT_ONCE = 20_000
 
 @dataclass(frozen=True)
 class Corpus:
-    """The token ids of a corpus folder, and the tokenizer made from its training text."""
+    """The token ids of a corpus folder, and the tokenizer that made them."""
 
     tokenizer: Tokenizer
     train: Ids
@@ -43,19 +43,20 @@ def load_corpus(
     mode: Mode,
     vocabulary: int,
     *,
+    tokenizer: Tokenizer | None = None,
     field: str | None = None,
     tokens: Path | None = None,
 ) -> Corpus:
     """Find the texts at a place, make the tokenizer from the training text, and read their ids.
 
-    Texts are read line by line; where they may lie is told in `training.texts`. With `tokens`, a
-    folder, the ids are written to files there and stay on disk, so that a corpus may be larger
-    than memory.
+    A `tokenizer` that is given is taken as it is. Texts are read line by line; where they may lie
+    is told in `training.texts`. With `tokens`, a folder, the ids are written to files there and
+    stay on disk, so that a corpus may be larger than memory.
     Raises CorpusError, which says what is missing or wrong.
     """
     texts = find_texts(place, field)
     try:
-        tokenizer = Tokenizer.train(texts.train(), vocabulary, mode)
+        tokenizer = tokenizer or Tokenizer.train(texts.train(), vocabulary, mode)
     except VocabularyError as error:
         raise CorpusError(f"{texts.name}: {error}") from error
     for _ in texts.valid():  # whatever is wrong is found before anything is written

@@ -114,14 +114,23 @@ def _by_prefix(tensors: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Te
 
 
 def check_same_run(out: Path, info: RunInfo) -> None:
-    """Raise RunError unless the run began with this configuration and this corpus.
+    """Raise RunError unless the run began with this configuration, this corpus, these weights.
 
     `device` may be written otherwise: `check_same_device` asks where the run really was.
     """
     before = read_info(out)
     if before.corpus_sha256 != info.corpus_sha256:
         raise RunError(f"{out} was trained on another train.txt than this one")
+    if before.start_sha256 != info.start_sha256:
+        raise RunError(f"{out} began with {_start(before)}, not with {_start(info)}")
     for key, value in info.config.model_dump(exclude={"device"}).items():
         old = getattr(before.config, key)
         if old != value:
             raise RunError(f"{out} was begun with {key} = {old!r}, not {value!r}")
+
+
+def _start(info: RunInfo) -> str:
+    """What a run began with, in words."""
+    if info.start_sha256 is None:
+        return "weights by chance"
+    return f"the weights of another run (sha256 {info.start_sha256[:16]})"

@@ -33,6 +33,7 @@ from training.loop import ALONE, Stepper, mean_loss
 from training.model import LanguageModel
 from training.report import write_report
 from training.resume import Progress, check_same_run, restore, save_progress
+from training.start import Start, open_start
 
 
 def train(
@@ -42,11 +43,13 @@ def train(
     out: Path,
     *,
     resume: bool = False,
+    start: Path | None = None,
     field: str | None = None,
     tensorboard: bool = False,
 ) -> Path:
     """Train a model on a corpus and keep the best one in the run folder `out`.
 
+    `start` is the folder of another run to begin with, its tokenizer included, instead of chance;
     `field` names where the records of a JSONL corpus hold their text; with `tensorboard`, scalars
     are written for it.
 
@@ -59,9 +62,12 @@ def train(
     if tensorboard:
         check_board()
     prepare(device)
+    begin = None if start is None else open_start(start, config)
     with joined(device) as ranks:
-        corpus = _load_corpus(recipe, config, data, out, ranks, resume=resume, field=field)
-        return _train(recipe, config, corpus, out, ranks, resume=resume, tensorboard=tensorboard)
+        corpus = _load_corpus(recipe, config, data, out, ranks, begin, resume=resume, field=field)
+        return _train(
+            recipe, config, corpus, out, ranks, begin, resume=resume, tensorboard=tensorboard
+        )
 
 
 def _train(
@@ -70,6 +76,7 @@ def _train(
     corpus: Corpus,
     out: Path,
     ranks: Ranks,
+    begin: Start | None,
     *,
     resume: bool,
     tensorboard: bool,
@@ -79,6 +86,8 @@ def _train(
     own = ranks.share(config.batch)
     torch.manual_seed(config.seed)
     model = LanguageModel(config).to(ranks.device)
+    if begin is not None:
+        model.load_state_dict(begin.weights)
     if not ranks.first:  # one start for all weights, and chances of one's own from there on
         torch.manual_seed(config.seed + ranks.rank)
     seed = config.seed if config.vary_bptt else None
@@ -114,6 +123,7 @@ def _load_corpus(
     data: Path,
     out: Path,
     ranks: Ranks,
+    begin: Start | None,
     *,
     resume: bool,
     field: str | None,
@@ -123,10 +133,18 @@ def _load_corpus(
     if ranks.first:
         checkpoint.check_folder(out, resume=resume)
         try:
-            corpus = load_corpus(data, config.text, config.vocabulary, field=field, tokens=out)
+            corpus = load_corpus(
+                data,
+                config.text,
+                config.vocabulary,
+                tokenizer=begin.tokenizer if begin else None,
+                field=field,
+                tokens=out,
+            )
         except OSError as error:
             raise RunError(f"{out}: {error.strerror}") from error
-        info = RunInfo(recipe, config, corpus.name, corpus.sha256)
+        began_with = begin.sha256 if begin else None
+        info = RunInfo(recipe, config, corpus.name, corpus.sha256, began_with)
         if resume:
             check_same_run(out, info)
         else:
