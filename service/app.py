@@ -20,9 +20,10 @@ from service.engine.fleet import Fleet
 from service.errors import StartError
 from service.sessions.codec import Codec
 from service.sessions.ids import IdMint
-from service.sessions.keeper import Keeper, Rules
+from service.sessions.keeper import Keeper
 from service.sessions.memory import MemoryStore
 from service.sessions.packer import Packer
+from service.sessions.rules import Rules
 from service.sessions.sqlite import SqliteStore
 from service.sessions.store import Store
 from service.settings import Settings

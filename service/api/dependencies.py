@@ -11,7 +11,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from service.engine.fleet import Fleet
-from service.sessions.keeper import Keeper, Rules
+from service.sessions.keeper import Keeper
+from service.sessions.rules import Rules
 from service.sessions.store import Store
 from service.settings import Settings
 

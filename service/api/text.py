@@ -15,7 +15,7 @@ from service.engine.decode import Ask, Query
 from service.engine.engine import Engine, Step
 from service.errors import BadRequestError
 from service.offload import off_loop_if_long
-from service.sessions.keeper import Rules
+from service.sessions.rules import Rules
 
 router = APIRouter(prefix="/v1", tags=["text"])
 

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from weakref import WeakValueDictionary
 
-from models.cache import CacheConfig
-from service.engine.decode import Ask, Prediction, Query
-from service.engine.engine import Engine, Step
+from service.engine.decode import Ask, Prediction
+from service.engine.engine import Engine
 from service.engine.fleet import Fleet
-from service.engine.trail import Trail
 from service.errors import (
     BadRequestError,
     ExpiredSessionError,
     OverloadedError,
     SessionsFullError,
-    TextTooLongError,
     UnknownSessionError,
 )
 from service.offload import off_loop_if_long
@@ -31,6 +28,8 @@ from service.sessions.advance import Advance, Replayed, check_retry, edit_for
 from service.sessions.cache import CacheWish, check_size, choose_cache
 from service.sessions.ids import IdMint
 from service.sessions.packer import Packer
+from service.sessions.reader import Reader, blank_trail
+from service.sessions.rules import Rules
 from service.sessions.session import Answer, Edit, Mark, PastStep, Session
 from service.sessions.store import ConflictError, Store
 
@@ -50,25 +49,6 @@ _ATTEMPTS = 20
 """How often a step is planned anew when other processes keep being faster."""
 
 
-@dataclass(frozen=True)
-class Rules:
-    """The limits of sessions."""
-
-    idle_ttl_s: float
-    total_ttl_s: float
-    max_tokens: int
-    max_marks: int
-    max_cache: int = 0
-    """Words that a session's continuous cache may hold; 0 forbids caches."""
-    migrate: bool = False
-    """Whether a session goes over to a newer version of its model, or stays with its own."""
-
-    def check_length(self, tokens: int) -> None:
-        """Raise TextTooLongError where a text has more tokens than it may."""
-        if tokens > self.max_tokens:
-            raise TextTooLongError(f"the text has {tokens} tokens, more than {self.max_tokens}")
-
-
 class Keeper:
     """Keeps the sessions of all models."""
 
@@ -81,6 +61,7 @@ class Keeper:
         self._packer = packer
         self._mint = mint
         self._rules = rules
+        self._reader = Reader(fleet, rules)
         self._now_s = now_s
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -107,13 +88,13 @@ class Keeper:
             expires_at_s=now_s + idle_ttl_s,
             marks=(Mark(0, engine.opening),),
             cache=config,
-            trail=_blank_trail(config, engine),
+            trail=blank_trail(config, engine),
         )
         blank, tokenizer = session, engine.tokenizer
         edit = await off_loop_if_long(
             len(text), lambda: blank.edit_to(tokenizer, text, tokenizer.finish(text))
         )
-        session, answer = await self._run(engine, blank, edit, ask)
+        session, answer = await self._reader.run(engine, blank, edit, ask)
         await self._admit(session)
         return session, answer
 
@@ -176,8 +157,8 @@ class Keeper:
 
     async def predictions(self, session_id: str, ask: Ask, prefix: str) -> list[Prediction]:
         """What may follow, nothing changed; a prefix takes the place of a pending one."""
-        session, engine = await self._on_its_model(await self._used(session_id))
-        return await self._look(engine, session, ask, prefix or session.pending)
+        session, engine = await self._reader.on_its_model(await self._used(session_id))
+        return await self._reader.look(engine, session, ask, prefix or session.pending)
 
     async def describe(self, session_id: str) -> Session:
         """A live session; ExpiredSessionError or UnknownSessionError where there is none."""
@@ -212,9 +193,9 @@ class Keeper:
         """Plan, run and write a change, in the session's turn; `size` is its text's length."""
         async with self._turn(session_id):
             for _ in range(_ATTEMPTS):
-                before, engine = await self._on_its_model(await self.describe(session_id))
+                before, engine = await self._reader.on_its_model(await self.describe(session_id))
                 edit = await off_loop_if_long(size, partial(plan, before, engine))
-                session, answer = await self._run(engine, before, edit, ask)
+                session, answer = await self._reader.run(engine, before, edit, ask)
                 if step is not None:
                     past = PastStep(before.position, step.key, step.body, answer)
                     session = session.remembering(past, _PAST_STEPS)
@@ -224,50 +205,6 @@ class Keeper:
                     continue
                 return session, answer
         raise OverloadedError("other writers kept changing this session")
-
-    async def _on_its_model(self, session: Session) -> tuple[Session, Engine]:
-        """A session and the engine it runs on: its own, or the newest, which reads its text anew.
-
-        The session that went over is written with its next change, at the same revision.
-        """
-        if not self._rules.migrate:
-            return session, await self._fleet.engine(session.model, session.version)
-        engine = await self._fleet.engine(session.model)
-        if engine.manifest.version == session.version:
-            return session, engine
-        blank = replace(
-            session,
-            version=engine.manifest.version,
-            marks=(Mark(0, engine.opening),),
-            text="",
-            pending="",
-            token_ids=[],
-            ends=[],
-            trail=_blank_trail(session.cache, engine),
-        )
-        tokenizer, text = engine.tokenizer, session.text
-        cut = tokenizer.cut(text) if session.pending else tokenizer.finish(text)
-        moved, _ = await self._run(engine, blank, blank.edit_to(tokenizer, text, cut), Ask(1))
-        return replace(moved, revision=session.revision), engine
-
-    async def _run(
-        self, engine: Engine, session: Session, edit: Edit, ask: Ask
-    ) -> tuple[Session, Answer]:
-        """Run a planned change; the session after it, which nobody knows yet."""
-        self._rules.check_length(edit.keep + len(edit.new_ids))
-        recall = session.recall(engine.tokenizer.unknown_id, edit)
-        query = Query(ask, edit.pending, edit.spaced, recall)
-        memory, trail, marks = edit.base.memory, session.trail_before(edit.base), list[Mark]()
-        *before, last = edit.pieces()
-        for piece in before:
-            outcome = await engine.submit(Step(memory, piece, None, trail))
-            memory, trail = outcome.memory, outcome.trail
-            position = (marks[-1] if marks else edit.base).position + len(piece)
-            marks.append(Mark(position, memory))
-        outcome = await engine.submit(Step(memory, last, query, trail))
-        most = self._rules.max_marks
-        session = session.after(edit, marks, outcome.memory, most, outcome.trail)
-        return session, Answer(session.position, session.pending, outcome.predictions)
 
     async def _adopt(self, origin: Session, ask: Ask) -> tuple[Session, Answer]:
         """A session of its own that stands where `origin` stands."""
@@ -283,17 +220,9 @@ class Keeper:
             revision=1,
         )
         engine = await self._fleet.engine(session.model, session.version)
-        predictions = await self._look(engine, session, ask, session.pending)
+        predictions = await self._reader.look(engine, session, ask, session.pending)
         await self._admit(session)
         return session, Answer(session.position, session.pending, predictions)
-
-    @staticmethod
-    async def _look(engine: Engine, session: Session, ask: Ask, prefix: str) -> list[Prediction]:
-        """What may follow where a session stands."""
-        recall = session.recall(engine.tokenizer.unknown_id)
-        query = Query(ask, prefix, session.spaced, recall)
-        outcome = await engine.submit(Step(session.memory, (), query, session.trail))
-        return outcome.predictions
 
     async def _admit(self, session: Session) -> None:
         """Keep a new session, if need be in the room of those whose time is over."""
@@ -316,7 +245,3 @@ class Keeper:
         end_s = session.created_at_s + self._rules.total_ttl_s
         expires_at_s = min(self._now_s() + session.idle_ttl_s, end_s)
         return replace(session, expires_at_s=expires_at_s)
-
-
-def _blank_trail(cache: CacheConfig | None, engine: Engine) -> Trail | None:
-    return None if cache is None else Trail.blank(cache, engine.manifest.features)

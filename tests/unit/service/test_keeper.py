@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import BundleError, TextError, UnknownVersionError, VocabularyError
@@ -27,10 +25,12 @@ from service.errors import (
 from service.sessions.advance import Advance
 from service.sessions.codec import Codec
 from service.sessions.ids import IdMint
-from service.sessions.keeper import Keeper, Rules
+from service.sessions.keeper import Keeper
 from service.sessions.memory import MemoryStore
 from service.sessions.packer import Packer
+from service.sessions.rules import Rules
 from service.sessions.session import Session
+from tests.unit.service.edits import after_every_edit, edits
 
 RULES = Rules(idle_ttl_s=60, total_ttl_s=600, max_tokens=50, max_marks=3)
 TEXT = "Anna saw the dogs by the lake"
@@ -55,8 +55,12 @@ def clock() -> Clock:
 @pytest.fixture
 def keeper(fleet: Fleet, clock: Clock) -> Keeper:
     """A keeper with room for three sessions."""
-    packer = Packer(fleet, Codec(b"secret"))
-    return Keeper(fleet, MemoryStore(3), packer, IdMint(b"secret"), RULES, clock)
+    return build_keeper(fleet, MemoryStore(3), RULES, clock)
+
+
+def build_keeper(fleet: Fleet, store: MemoryStore, rules: Rules, clock: Clock) -> Keeper:
+    """A keeper of the sessions in a store."""
+    return Keeper(fleet, store, Packer(fleet, Codec(b"secret")), IdMint(b"secret"), rules, clock)
 
 
 async def opened(keeper: Keeper, text: str = "") -> Session:
@@ -122,13 +126,8 @@ async def test_completions_start_with_the_partial_word(keeper: Keeper) -> None:
     assert ["the"] == [p.word for p in answer.predictions]
 
 
-EDITS = st.lists(
-    st.one_of(
-        st.text("Ann saw. dogs\n 'x", max_size=30),
-        st.tuples(st.integers(0, 40), st.integers(0, 40), st.text("the dog.\n '", max_size=8)),
-    ),
-    min_size=1,
-    max_size=6,
+EDITS = edits(
+    st.text("Ann saw. dogs\n 'x", max_size=30), pasted=st.text("the dog.\n '", max_size=8)
 )
 
 
@@ -136,24 +135,15 @@ async def test_any_edit_is_exact(keeper: Keeper) -> None:
     """Typing, deleting, pasting anywhere: always what a fresh session on that text would be."""
     session = await opened(keeper)
 
-    async def play(edits: Sequence[str | tuple[int, int, str]]) -> None:
-        text = ""
-        for edit in edits:
-            text = edit if isinstance(edit, str) else text[: edit[0]] + edit[2] + text[edit[1] :]
-            await keeper.sync_text(session.id, text, Ask(3))
-            engine = await keeper._fleet.engine()
-            cut = engine.tokenizer.cut(text)
-            now = await keeper.describe(session.id)
-            assert engine.tokenizer.encode(cut.finished) == now.token_ids
-            await assert_as_fresh(keeper, session.id)
+    async def see(text: str) -> None:
+        await keeper.sync_text(session.id, text, Ask(3))
+        engine = await keeper._fleet.engine()
+        cut = engine.tokenizer.cut(text)
+        now = await keeper.describe(session.id)
+        assert engine.tokenizer.encode(cut.finished) == now.token_ids
+        await assert_as_fresh(keeper, session.id)
 
-    loop = asyncio.get_running_loop()
-
-    @given(EDITS)
-    def check(edits: list[str | tuple[int, int, str]]) -> None:
-        asyncio.run_coroutine_threadsafe(play(edits), loop).result(timeout=60)
-
-    await asyncio.to_thread(check)
+    await after_every_edit(EDITS, see)
 
 
 async def test_typing_on_reads_only_what_is_new(keeper: Keeper) -> None:
@@ -365,12 +355,14 @@ async def test_a_rewind_to_the_future_is_refused(keeper: Keeper) -> None:
 
 @pytest.mark.parametrize(("policy", "version"), [("pin", 1), ("migrate", 2)])
 async def test_a_new_version_meets_live_sessions_as_configured(
-    keeper: Keeper, policy: str, version: int
+    fleet: Fleet, clock: Clock, policy: str, version: int
 ) -> None:
     """Pinned ones stay what they were; the others are what a fresh one on the new version is."""
+    store = MemoryStore(3)
+    keeper = build_keeper(fleet, store, RULES, clock)
     session, _ = await keeper.open("talker", 1, "", Ask(3), None)
     await keeper.sync_text(session.id, "Anna saw the dogs by the la", Ask(3))
-    keeper._rules = replace(RULES, migrate=policy == "migrate")
+    keeper = build_keeper(fleet, store, replace(RULES, migrate=policy == "migrate"), clock)
     assert ["lake"] == [p.word for p in await keeper.predictions(session.id, Ask(3), "")]
     session, answer, _ = await keeper.advance(session.id, advance("lake", at=6))
     text = "Anna saw the dogs by the lake"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from models.cache import CacheConfig, ModelCache
@@ -20,10 +17,12 @@ from service.sessions.advance import Advance
 from service.sessions.cache import CacheWish, choose_cache
 from service.sessions.codec import Codec
 from service.sessions.ids import IdMint
-from service.sessions.keeper import Keeper, Rules
+from service.sessions.keeper import Keeper
 from service.sessions.memory import MemoryStore
 from service.sessions.packer import Packer
+from service.sessions.rules import Rules
 from service.sessions.session import Session
+from tests.unit.service.edits import after_every_edit, edits
 
 RULES = Rules(idle_ttl_s=60, total_ttl_s=600, max_tokens=80, max_marks=3, max_cache=9)
 CACHE = CacheWish(True, 5, 0.4, 0.3)
@@ -33,8 +32,13 @@ TEXT = "Anna saw Zorro by the lake, Zorro saw Anna by the lake"
 @pytest.fixture
 def keeper(fleet: Fleet) -> Keeper:
     """A keeper that allows caches of nine words."""
-    packer = Packer(fleet, Codec(b"secret"))
-    return Keeper(fleet, MemoryStore(5), packer, IdMint(b"secret"), RULES, lambda: 1_000.0)
+    return build_keeper(fleet, MemoryStore(5), RULES)
+
+
+def build_keeper(fleet: Fleet, store: MemoryStore, rules: Rules) -> Keeper:
+    """A keeper of the sessions in a store; time stands still."""
+    packer, mint = Packer(fleet, Codec(b"secret")), IdMint(b"secret")
+    return Keeper(fleet, store, packer, mint, rules, lambda: 1_000.0)
 
 
 @pytest.fixture
@@ -85,14 +89,7 @@ async def test_a_name_is_forgotten_behind_as_many_words_as_the_cache_holds(keepe
     assert [] == await keeper.predictions(session.id, Ask(5), "Z")
 
 
-EDITS = st.lists(
-    st.one_of(
-        st.text("Zn saw. dogs\n 'x", max_size=40),
-        st.tuples(st.integers(0, 50), st.integers(0, 50), st.text("the Zo.\n '", max_size=20)),
-    ),
-    min_size=1,
-    max_size=6,
-)
+EDITS = edits(st.text("Zn saw. dogs\n 'x", max_size=40), pasted=st.text("the Zo.\n '", max_size=20))
 
 
 @pytest.mark.usefixtures("little_slack")
@@ -100,20 +97,11 @@ async def test_any_edit_is_exact(keeper: Keeper) -> None:
     """Typing, deleting, pasting anywhere: always what a fresh session on that text would be."""
     session = await opened(keeper)
 
-    async def play(edits: Sequence[str | tuple[int, int, str]]) -> None:
-        text = ""
-        for edit in edits:
-            text = edit if isinstance(edit, str) else text[: edit[0]] + edit[2] + text[edit[1] :]
-            await keeper.sync_text(session.id, text, Ask(5))
-            await assert_as_fresh(keeper, session.id)
+    async def see(text: str) -> None:
+        await keeper.sync_text(session.id, text, Ask(5))
+        await assert_as_fresh(keeper, session.id)
 
-    loop = asyncio.get_running_loop()
-
-    @given(EDITS)
-    def check(edits: list[str | tuple[int, int, str]]) -> None:
-        asyncio.run_coroutine_threadsafe(play(edits), loop).result(timeout=60)
-
-    await asyncio.to_thread(check)
+    await after_every_edit(EDITS, see)
 
 
 @pytest.mark.usefixtures("little_slack")
@@ -152,16 +140,17 @@ async def test_a_server_takes_no_session_whose_cache_is_too_large(
 ) -> None:
     """Memory is bounded for those that come from elsewhere too."""
     blob = await keeper.export((await opened(keeper, TEXT)).id)
-    packer, rules = Packer(fleet, Codec(b"secret")), replace(RULES, max_cache=4)
-    other = Keeper(fleet, MemoryStore(3), packer, IdMint(b"o"), rules, lambda: 1_000.0)
+    other = build_keeper(fleet, MemoryStore(3), replace(RULES, max_cache=4))
     with pytest.raises(BadRequestError, match="5 words is more than the 4"):
         await other.import_state(blob, Ask(5))
 
 
-async def test_a_session_that_goes_over_to_a_newer_model_keeps_its_cache(keeper: Keeper) -> None:
+async def test_a_session_that_goes_over_to_a_newer_model_keeps_its_cache(fleet: Fleet) -> None:
     """Its text is read anew, and so is what the cache holds."""
+    store = MemoryStore(5)
+    keeper = build_keeper(fleet, store, RULES)
     session, _ = await keeper.open("talker", 1, TEXT, Ask(5), None, CACHE)
-    keeper._rules = replace(RULES, migrate=True)
+    keeper = build_keeper(fleet, store, replace(RULES, migrate=True))
     await keeper.advance(session.id, Advance("and", None, Ask(5)))
     await assert_as_fresh(keeper, session.id)
 

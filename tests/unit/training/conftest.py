@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.training.support import Say, write_corpus
+from tests.unit.training.support import Say, run_config, write_corpus
 from training.cli import main
+from training.train import train
 
 
 @pytest.fixture
@@ -28,3 +29,15 @@ def say(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Say:
 def corpus(tmp_path: Path) -> Path:
     """A corpus of three sentences in random order, at `@corpus` for `say`."""
     return write_corpus(tmp_path / "corpus")
+
+
+@pytest.fixture(scope="session")
+def run_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The corpus of `run`."""
+    return write_corpus(tmp_path_factory.mktemp("shared") / "corpus")
+
+
+@pytest.fixture(scope="session")
+def run(run_corpus: Path) -> Path:
+    """A short run, to be read only."""
+    return train("r", run_config(), run_corpus, run_corpus.parent / "run")

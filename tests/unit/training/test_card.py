@@ -11,14 +11,13 @@ from models import bundle
 from models.bundle import Bundle
 from models.manifest import Provenance
 from tests.unit.training.exporting import export
-from tests.unit.training.support import Say, fresh_model, run_config, write_corpus
+from tests.unit.training.support import Say, fresh_model
 from training.card import Told, model_card
 from training.errors import CorpusError
 from training.evaluate import evaluate
 from training.export import describe
 from training.kneser_ney import KneserNey
 from training.scorer import OnnxScorer
-from training.train import train
 
 NOTES = "Two cells, *naïvely* compared.\n\n| cell | perplexity |\n|---|---|\n| gru | 3 |\n"
 
@@ -36,34 +35,22 @@ def section(text: str, heading: str) -> str:
     return text.split(f"\n## {heading}\n\n")[1].split("\n## ", maxsplit=1)[0]
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three sentences in random order."""
-    return write_corpus(tmp_path_factory.mktemp("card") / "corpus")
-
-
-@pytest.fixture(scope="module")
-def run(corpus: Path) -> Path:
-    """A short run over them."""
-    return train("r", run_config(), corpus, corpus.parent / "run")
-
-
 @pytest.fixture
-def written(say: Say, run: Path, corpus: Path, tmp_path: Path) -> Bundle:
+def written(say: Say, run: Path, run_corpus: Path, tmp_path: Path) -> Bundle:
     """The run, exported with everything that can be told."""
     (tmp_path / "notes.md").write_text(NOTES, encoding="utf-8")
     status, _, err = say(
         *("export", str(run), "--name", "m", "--to", "@repository", "--weights", "int8"),
-        *("--test", str(corpus / "test.txt"), "--baseline", "--notes", "@notes.md"),
+        *("--test", str(run_corpus / "test.txt"), "--baseline", "--notes", "@notes.md"),
     )
     assert (0, "") == (status, err)
     return bundle.load(tmp_path / "repository" / "m" / "1")
 
 
-def test_the_baseline_is_measured_on_the_same_text(written: Bundle, corpus: Path) -> None:
+def test_the_baseline_is_measured_on_the_same_text(written: Bundle, run_corpus: Path) -> None:
     """Its figures stand among the metrics, each beside the model's."""
     metrics = written.manifest.provenance.metrics
-    text, learnt = ((corpus / f"{part}.txt").read_text() for part in ("test", "train"))
+    text, learnt = ((run_corpus / f"{part}.txt").read_text() for part in ("test", "train"))
     ids = np.array(written.tokenizer.encode(learnt))
     baseline = evaluate(KneserNey(ids, len(written.tokenizer)), written.tokenizer, text)
     model = evaluate(OnnxScorer(*written.graphs(), threads=1), written.tokenizer, text)
@@ -100,12 +87,12 @@ def test_the_card_shows_both_side_by_side(written: Bundle) -> None:
     [([], "where they ask for it"), (["--cache-by-default"], "unless they decline it")],
 )
 def test_a_cache_is_tuned_and_named(
-    say: Say, run: Path, corpus: Path, tmp_path: Path, options: list[str], when: str
+    say: Say, run: Path, run_corpus: Path, tmp_path: Path, options: list[str], when: str
 ) -> None:
     """Size and weights stand in the manifest and in the card, its perplexity among the metrics."""
     status, _, err = say(
         *("export", str(run), "--name", "m", "--to", "@repository"),
-        *("--test", str(corpus / "test.txt"), "--cache", "20", *options),
+        *("--test", str(run_corpus / "test.txt"), "--cache", "20", *options),
     )
     assert (0, "") == (status, err)
     written = bundle.load(tmp_path / "repository" / "m" / "1")
