@@ -1,8 +1,8 @@
 """What every gate of a bundle did at every token of a text, calculated with numpy from its graphs.
 
-The weights are read out of the recurrent graph, fused or decomposed, and the cell's equations of
-`models.cells` run over the text from a state of zeros. It is slower than a runtime and needs none.
-Must not know: torch, onnxruntime, drawing.
+The cell's equations of `models.cells` run over the text from a state of zeros, on the weights of
+the recurrent graph. It is slower than a runtime and needs none.
+Must not know: torch, onnxruntime, how weights lie in a graph, drawing.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from models.bundle import Bundle
-from models.cells import CELLS, ONNX_GATES, ONNX_PEEPHOLES, CellKind, Gates, StepInputs
+from models.cells import CELLS, CellKind, Gates, StepInputs
 from models.errors import GateError
+from models.weights import GraphWeights, LayerWeights, read_layer
 
 Floats = NDArray[np.float32]
 
@@ -53,18 +52,18 @@ class GateTrace:
 def trace_gates(bundle: Bundle, text: str) -> GateTrace:
     """Read a text from a state of zeros and keep what every gate did at each of its tokens.
 
-    Raises GateError where the text holds no token, or the bundle's recurrent graph was not written
-    by nextword.
+    Raises GateError where the text holds no token, GraphError where the bundle's recurrent graph
+    was not written by nextword.
     """
     ids, ends = bundle.tokenizer.scan(text)
     if not ids:
         raise GateError("the text holds no token")
     kind = _kind(bundle)
-    weights = _Weights(bundle.graphs()[0])
+    weights = GraphWeights(bundle.graphs()[0])
     x_TI = weights["embedding"][ids]
     layers, states = [], []
     for number in range(bundle.manifest.architecture.layers):
-        layer = _read_layer(weights, kind, number, bundle.manifest.architecture.hidden)
+        layer = read_layer(weights, kind, number, bundle.manifest.architecture.hidden)
         gates, state = _run(kind, layer, x_TI)
         layers.append(gates)
         states.append(state)
@@ -81,88 +80,8 @@ def _kind(bundle: Bundle) -> CellKind:
     return CELLS[cell]
 
 
-class _Weights:
-    """The weights of a graph by name, whether they lie in float32, as halves or as bytes."""
-
-    def __init__(self, graph: bytes) -> None:
-        tensors = onnx.load_model_from_string(graph).graph.initializer
-        self._tensors = {tensor.name: tensor for tensor in tensors}
-
-    def __getitem__(self, name: str) -> Floats:
-        found = self.find(name)
-        if found is None:
-            raise GateError(f"the recurrent graph has no weights {name!r}")
-        return found
-
-    def find(self, name: str) -> Floats | None:
-        """The weights of that name, or None where the graph has none."""
-        for factors in ([name], [f"{name}_f16"], [f"{name}_i8", f"{name}_scale"]):
-            if all(factor in self._tensors for factor in factors):
-                found = np.ones((), np.float32)
-                for factor in factors:
-                    found = found * numpy_helper.to_array(self._tensors[factor]).astype(np.float32)
-                return found
-        return None
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """A layer's weights in the order of its cell's gates; gains are None without normalisation."""
-
-    W: Floats
-    b_W: Floats
-    W_gain: Floats | None
-    products: Mapping[str, tuple[Floats, Floats, Floats | None]]
-    """R [G*H, H], bias and gain of the gates that are one product."""
-    peepholes: Mapping[str, Floats]
-    cell: tuple[Floats, Floats] | None
-    """Gain and shift of c's normalisation."""
-
-
-def _read_layer(weights: _Weights, kind: CellKind, number: int, hidden: int) -> _Layer:
-    if weights.find(f"R_{number}") is not None:
-        return _read_fused(weights, kind, number, hidden)
-    return _read_decomposed(weights, kind, number)
-
-
-def _read_fused(weights: _Weights, kind: CellKind, number: int, hidden: int) -> _Layer:
-    """The inputs W, R, B and P of an RNN, LSTM or GRU node, put into the cell's order."""
-    gates = ONNX_GATES[kind.operator]
-
-    def stack(stacked: Floats, wanted: str) -> Floats:
-        parts = dict(zip(gates, np.split(stacked, len(gates)), strict=True))
-        return np.concatenate([parts[gate] for gate in wanted])
-
-    W, R, b = (weights[f"{name}_{number}"][0] for name in "WRB")
-    b_W, b_R = np.split(b, 2)
-    peepholes = {}
-    if kind.peepholes:
-        rows = weights[f"P_{number}"].reshape(3, hidden)
-        by_gate = dict(zip(ONNX_PEEPHOLES, rows, strict=True))
-        peepholes = {gate: by_gate[gate] for gate in kind.peepholes}
-    products = {part: (stack(R, part), stack(b_R, part), None) for part in kind.products}
-    return _Layer(stack(W, kind.gates), stack(b_W, kind.gates), None, products, peepholes, None)
-
-
-def _read_decomposed(weights: _Weights, kind: CellKind, number: int) -> _Layer:
-    """The weights around a Scan, which lie in the cell's order, transposed for MatMul."""
-    products = {
-        part: (
-            weights[f"R_{number}_{part}"].T,
-            weights[f"B_R_{number}_{part}"],
-            weights.find(f"R_gain_{number}_{part}"),
-        )
-        for part in kind.products
-    }
-    peepholes = {gate: weights[f"P_{number}_{gate}"] for gate in kind.peepholes}
-    gain = weights.find(f"C_gain_{number}")
-    cell = None if gain is None else (gain, weights[f"C_shift_{number}"])
-    W, b_W = weights[f"W_{number}"].T, weights[f"B_W_{number}"]
-    return _Layer(W, b_W, weights.find(f"W_gain_{number}"), products, peepholes, cell)
-
-
 def _run(
-    kind: CellKind, layer: _Layer, x_TI: Floats
+    kind: CellKind, layer: LayerWeights, x_TI: Floats
 ) -> tuple[Mapping[str, Floats], tuple[Floats, ...]]:
     """The cell's equation at every token; the gates by their full names, and the states."""
     x_TG = _sums(x_TI, layer.W, layer.b_W, layer.W_gain)
@@ -187,7 +106,7 @@ def _run(
     return gates, tuple(np.stack(part) for part in zip(*states, strict=True))
 
 
-def _recurrent(layer: _Layer) -> Callable[[Floats, str], Gates[Floats]]:
+def _recurrent(layer: LayerWeights) -> Callable[[Floats, str], Gates[Floats]]:
     def product(h: Floats, gates: str) -> Gates[Floats]:
         R, b, gain = layer.products[gates]
         return _split(_sums(h, R, b, gain), gates)

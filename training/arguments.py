@@ -46,8 +46,8 @@ def _add_train(commands: _Commands) -> None:
     train.add_argument("--field", help="where the records of a .jsonl file hold their text")
     train.add_argument("--out", type=Path, required=True, help="the run folder to write")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    train.add_argument("--from", type=Path, metavar="RUN", dest="start",
-                       help="begin with another run's best weights and tokenizer")  # fmt: skip
+    train.add_argument("--from", type=Path, metavar="MODEL", dest="start",
+                       help="begin with a run's or a bundle's weights and tokenizer")  # fmt: skip
     train.add_argument("--resume", action="store_true", help="go on where the run was stopped")
     train.add_argument("--tensorboard", action="store_true", help="also write scalars for it")
 

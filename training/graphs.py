@@ -9,12 +9,12 @@ from __future__ import annotations
 import onnx
 
 from models.cells import CELLS
+from training.arrays import array
 from training.config import Storage
 from training.layers import (
     LayerNames,
     add_decomposed_layer,
     add_native_layer,
-    array,
     state_parts,
 )
 from training.model import LanguageModel

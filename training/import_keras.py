@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from models.manifest import Provenance
 from models.text import Tokenizer
+from training.arrays import Floats, fill
 from training.cells import Layer
 from training.config import Cell, ModelConfig
 from training.errors import WeightsError
@@ -41,7 +40,6 @@ from training.model import LanguageModel
 NEVER = -1e4
 """The output bias of a token that is never predicted: exp of it is 0 in float32."""
 
-Floats = NDArray[np.float32]
 Activation = Literal["tanh", "relu"]
 
 
@@ -93,13 +91,12 @@ def build_model(source: KerasModel, arrays: Arrays, rows: Sequence[int | None]) 
         tied=False,
     )
     model = LanguageModel(config)
-    with torch.no_grad():
-        _fill(model.embedding, _pick(arrays["embedding"], rows, 0.0))
-        for number, layer in enumerate(model.layers):
-            _fill_layer(layer, source.cell, arrays, f"layer{number}")
-        assert model.output is not None  # as it is untied
-        _fill(model.output, _pick(arrays["dense.kernel"].T, rows, 0.0))
-        _fill(model.output_bias, _pick(arrays["dense.bias"], rows, NEVER))
+    fill(model.embedding, _pick(arrays["embedding"], rows, 0.0))
+    for number, layer in enumerate(model.layers):
+        _fill_layer(layer, source.cell, arrays, f"layer{number}")
+    assert model.output is not None  # as it is untied
+    fill(model.output, _pick(arrays["dense.kernel"].T, rows, 0.0))
+    fill(model.output_bias, _pick(arrays["dense.bias"], rows, NEVER))
     return model
 
 
@@ -122,12 +119,12 @@ def _fill_layer(layer: Layer, cell: KerasCell, arrays: Arrays, name: str) -> Non
 
     bias = stack(arrays[f"{name}.bias"])
     bias_ih, bias_hh = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
-    _fill(layer.weight_ih, stack(arrays[f"{name}.kernel"]).T)
-    _fill(layer.weight_hh, stack(arrays[f"{name}.recurrent_kernel"]).T)
-    _fill(layer.bias_ih, bias_ih)
-    _fill(layer.bias_hh, bias_hh)
+    fill(layer.weight_ih, stack(arrays[f"{name}.kernel"]).T)
+    fill(layer.weight_hh, stack(arrays[f"{name}.recurrent_kernel"]).T)
+    fill(layer.bias_ih, bias_ih)
+    fill(layer.bias_hh, bias_hh)
     if layer.peephole is not None:
-        _fill(layer.peephole, np.stack([arrays[f"{name}.{part}"] for part in PEEPHOLES]))
+        fill(layer.peephole, np.stack([arrays[f"{name}.{part}"] for part in PEEPHOLES]))
 
 
 def _pick(array: Floats, rows: Sequence[int | None], absent: float) -> Floats:
@@ -135,7 +132,3 @@ def _pick(array: Floats, rows: Sequence[int | None], absent: float) -> Floats:
     picked = array[[row or 0 for row in rows]]
     picked[[row is None for row in rows]] = absent
     return picked
-
-
-def _fill(parameter: torch.Tensor, values: Floats) -> None:
-    parameter.copy_(torch.from_numpy(np.ascontiguousarray(values)))

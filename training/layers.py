@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from models.cells import ONNX_GATES, ONNX_PEEPHOLES, Gates, StepInputs
+from training.arrays import array
 from training.cells import Layer
 from training.normalization import EPSILON, LayerNorms
 from training.onnx_writer import Dims, GraphWriter, OnnxSquashing, Value, float_info
@@ -192,11 +193,6 @@ def _cell_normalization(graph: GraphWriter, number: int, layer: Layer) -> Callab
     gain = graph.weights(f"C_gain_{number}", array(layer.norm.gain_c))
     shift = graph.weights(f"C_shift_{number}", array(layer.norm.shift_c))
     return lambda c: c.then("LayerNormalization", gain, shift, axis=-1, epsilon=EPSILON)
-
-
-def array(tensor: torch.Tensor) -> NDArray[np.float32]:
-    """A tensor's values as float32."""
-    return np.ascontiguousarray(tensor.detach().numpy(), dtype=np.float32)
 
 
 def _stack(layer: Layer, tensor: torch.Tensor, gates: str) -> NDArray[np.float32]:

@@ -133,4 +133,4 @@ def _start(info: RunInfo) -> str:
     """What a run began with, in words."""
     if info.start_sha256 is None:
         return "weights by chance"
-    return f"the weights of another run (sha256 {info.start_sha256[:16]})"
+    return f"the weights of sha256 {info.start_sha256[:16]}"

@@ -1,6 +1,6 @@
-"""What a run may begin with instead of chance: the weights and the tokenizer of another run.
+"""What a run may begin with instead of chance: the weights and the tokenizer of a trained model.
 
-Must not know: corpora, optimisers.
+Must not know: corpora, optimisers, how weights lie in files.
 """
 
 from __future__ import annotations
@@ -12,37 +12,53 @@ from pathlib import Path
 
 from torch import Tensor
 
+from models import bundle
 from models.text import Tokenizer
-from training.checkpoint import BEST_FILE, load_run
+from training.arrays import array
+from training.checkpoint import load_run
 from training.config import RunConfig
 from training.errors import ConfigError
+from training.from_bundle import model_of
+from training.model import LanguageModel
 
-_SHAPE = ("text", "cell", "normalization", "layers", "embedding", "hidden", "vocabulary", "tied")
-"""Keys of a recipe that weights belong to; all others may differ from the other run's."""
+_SHAPE = ("cell", "normalization", "layers", "embedding", "hidden", "vocabulary", "tied")
+"""Keys of a recipe that weights belong to."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """The best weights of another run, and the tokenizer that they belong to."""
+    """The weights to begin with, and the tokenizer that they belong to."""
 
     weights: Mapping[str, Tensor]
     tokenizer: Tokenizer
     sha256: str
-    """Of the weights' file."""
+    """Of the weights."""
 
 
-def open_start(folder: Path, config: RunConfig) -> Start:
-    """Read what a run with `config` is to begin with.
+def open_start(place: Path, config: RunConfig) -> Start:
+    """Read what a run with `config` is to begin with: a run's best weights, or a bundle's.
 
-    Raises RunError where the folder holds no run, ConfigError where its model has another shape,
-    with the change that makes them alike.
+    Raises RunError or BundleError where the place holds neither, ConfigError where its model has
+    another shape, with the change that makes them alike.
     """
-    run = load_run(folder)
-    for key in _SHAPE:
-        theirs, ours = getattr(run.info.config, key), getattr(config, key)
-        if theirs != ours:
+    model, tokenizer = _open(place)
+    theirs = {key: getattr(model.config, key) for key in _SHAPE} | {"text": tokenizer.mode}
+    for key, value in theirs.items():
+        if value != getattr(config, key):
+            ours = getattr(config, key)
             raise ConfigError(
-                f"{folder} has {key} = {theirs!r}, this run {ours!r}: add --set {key}={theirs}"
+                f"{place} has {key} = {value!r}, this run {ours!r}: add --set {key}={value}"
             )
-    file_sha256 = sha256((folder / BEST_FILE).read_bytes()).hexdigest()
-    return Start(run.model.state_dict(), run.tokenizer, file_sha256)
+    weights = model.state_dict()
+    digest = sha256()
+    for tensor in weights.values():
+        digest.update(array(tensor).tobytes())
+    return Start(weights, tokenizer, digest.hexdigest())
+
+
+def _open(place: Path) -> tuple[LanguageModel, Tokenizer]:
+    if (place / bundle.MANIFEST_FILE).exists():
+        loaded = bundle.load(place)
+        return model_of(loaded), loaded.tokenizer
+    run = load_run(place)
+    return run.model, run.tokenizer

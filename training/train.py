@@ -49,7 +49,7 @@ def train(
 ) -> Path:
     """Train a model on a corpus and keep the best one in the run folder `out`.
 
-    `start` is the folder of another run to begin with, its tokenizer included, instead of chance;
+    `start` is the folder of a run or a bundle, with whose weights and tokenizer this one begins;
     `field` names where the records of a JSONL corpus hold their text; with `tensorboard`, scalars
     are written for it.
 

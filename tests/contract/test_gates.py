@@ -11,7 +11,7 @@ import torch
 
 from models import bundle
 from models.bundle import Bundle
-from models.errors import GateError
+from models.errors import GateError, GraphError
 from models.gates import trace_gates
 from tests.contract.readers import Make, Reader
 from tests.unit.training.support import run_config, write_corpus
@@ -135,7 +135,7 @@ def test_a_foreign_graph_is_refused(make: Make) -> None:
     files = {**written.files, "recurrent.onnx": model.SerializeToString()}
     foreign = Bundle(written.manifest, written.tokenizer, written.sha256, files)
 
-    with pytest.raises(GateError, match="no weights 'embedding'"):
+    with pytest.raises(GraphError, match="no weights 'embedding'"):
         trace_gates(foreign, "w3")
 
 

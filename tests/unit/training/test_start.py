@@ -1,4 +1,4 @@
-"""A run may begin with the weights and the tokenizer of another one."""
+"""A run may begin with the weights and the tokenizer of a run or a bundle."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.errors import BundleError
 from tests.unit.training.support import Say, before_step, press_ctrl_c, run_config, write_corpus
 from training.checkpoint import load_run, read_info, read_tensors
 from training.errors import ConfigError, RunError
+from training.export import export_run
 from training.loop import Stepper
 from training.train import train
 
@@ -77,7 +79,7 @@ def test_it_cannot_go_on_with_another_beginning(first: Path, corpus: Path, tmp_p
     """Neither without the weights it began with, nor may a run from chance be given any."""
     second = train("r", SHORT, corpus, tmp_path / "second", start=first)
 
-    with pytest.raises(RunError, match=r"the weights of another run.*, not with weights"):
+    with pytest.raises(RunError, match=r"the weights of sha256 .*, not with weights"):
         train("r", SHORT, corpus, second, resume=True)
     with pytest.raises(RunError, match="began with weights by chance, not with the weights"):
         train("r", run_config(), corpus, first, resume=True, start=second)
@@ -91,6 +93,33 @@ def test_a_model_of_another_shape_is_no_beginning(
         train("r", run_config(hidden=13), corpus, tmp_path / "second", start=first)
     with pytest.raises(RunError, match="holds no run"):
         train("r", SHORT, corpus, tmp_path / "second", start=corpus)
+
+    assert not (tmp_path / "second").exists()
+
+
+def test_a_bundle_is_a_beginning_like_the_run_it_came_from(
+    first: Path, corpus: Path, tmp_path: Path
+) -> None:
+    """With weights that were not rounded, bit for bit; no one needs the run to go on from it."""
+    packed = export_run(first, tmp_path / "repository", "m", 1)
+
+    runs = [
+        train("r", SHORT, corpus, tmp_path / f"from {place.name}", start=place)
+        for place in (first, packed)
+    ]
+
+    ours, theirs = ((run / "last.safetensors").read_bytes() for run in runs)
+    assert ours == theirs
+    assert read_info(runs[0]).start_sha256 == read_info(runs[1]).start_sha256
+
+
+def test_a_broken_bundle_is_no_beginning(first: Path, corpus: Path, tmp_path: Path) -> None:
+    """What is wrong with it is said before anything is written."""
+    packed = export_run(first, tmp_path / "repository", "m", 1)
+    (packed / "head.onnx").write_bytes(b"")
+
+    with pytest.raises(BundleError, match=r"head\.onnx"):
+        train("r", SHORT, corpus, tmp_path / "second", start=packed)
 
     assert not (tmp_path / "second").exists()
 
