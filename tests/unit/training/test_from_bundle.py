@@ -22,7 +22,7 @@ def scatter(model: LanguageModel) -> LanguageModel:
     """Move all weights a little, so that none has the value it begins with."""
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
+            parameter.add_(0.1 * torch.randn_like(parameter))
     return model.eval()
 
 
