@@ -90,6 +90,9 @@ class RunConfig(ModelConfig):
     forget: Rate = 0.0
     """Chance that a stream's carried state is zeroed at a window, so that the model also learns
     to start from nothing, as a new session does."""
+    openings: Annotated[int, Field(ge=0)] = 0
+    """Beginnings of documents read beside the streams in every window, from a state of zeros, as a
+    new session begins. Documents are what stands between blank lines."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
     schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"

@@ -19,6 +19,7 @@ from models.errors import VocabularyError
 from models.pipelines import Mode
 from models.text import Tokenizer
 from training.errors import CorpusError
+from training.openings import Openings
 from training.texts import find_texts
 
 Ids = NDArray[np.int32]
@@ -140,6 +141,8 @@ class Windows:
     ids_NB: torch.Tensor
     bptt: int
     seed: int | None = None
+    openings: Openings | None = None
+    """Beginnings of documents that stand behind the streams in every window."""
 
     def __len__(self) -> int:
         """How many windows one pass has."""
@@ -153,7 +156,11 @@ class Windows:
         """The input and target ids at a step of all passes, int64 [T, B] each."""
         epoch, index = divmod(step, len(self))
         start, end = self._seams(epoch)[index : index + 2]
-        return self.ids_NB[start:end].long(), self.ids_NB[start + 1 : end + 1].long()
+        ids_TB, targets_TB = self.ids_NB[start:end].long(), self.ids_NB[start + 1 : end + 1].long()
+        if self.openings is None:
+            return ids_TB, targets_TB
+        more_TN, their_targets_TN = self.openings.window(step, end - start)
+        return torch.cat([ids_TB, more_TN], 1), torch.cat([targets_TB, their_targets_TN], 1)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The first pass over all windows, in order."""

@@ -35,15 +35,15 @@ class Ranks:
         """Whether this is the process that writes files and talks."""
         return self.rank == 0
 
-    def share(self, streams: int) -> slice:
-        """The streams that are this process' own.
+    def share(self, streams: int, key: str = "batch") -> slice:
+        """The streams that are this process' own; `key` is what the recipe calls their number.
 
         Raises ConfigError where there are more processes than streams, or they do not divide.
         """
         if streams < self.world:
-            raise ConfigError(f"{self.world} processes for {streams} streams: raise batch")
+            raise ConfigError(f"{self.world} processes for {streams} streams: raise {key}")
         if streams % self.world:
-            raise ConfigError(f"batch = {streams} does not divide by {self.world} processes")
+            raise ConfigError(f"{key} = {streams} does not divide by {self.world} processes")
         own = streams // self.world
         return slice(self.rank * own, (self.rank + 1) * own)
 
@@ -76,6 +76,10 @@ class Ranks:
         """Go on when all processes have come here."""
         if self.world > 1:
             dist.barrier()
+
+
+ALONE = Ranks()
+"""One process."""
 
 
 def local_rank() -> int:

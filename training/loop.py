@@ -14,12 +14,10 @@ from training.averaging import Averager
 from training.config import RunConfig
 from training.corpus import Windows
 from training.devices import choose_dtype, products_in
-from training.distributed import Ranks
+from training.distributed import ALONE, Ranks
 from training.errors import DivergedError
-from training.model import LanguageModel, ModelState, detach, forget
+from training.model import LanguageModel, ModelState, detach, forget, narrow, widen
 from training.regularize import activation_penalty
-
-ALONE = Ranks()
 
 
 class Stepper:
@@ -48,16 +46,22 @@ class Stepper:
         self._read = model.compiled() if config.compile else model
 
     def step(self, index: int, ids_TB: Tensor, targets_TB: Tensor) -> float:
-        """Learn from one window; its mean loss in nats a token. DivergedError where it is NaN."""
+        """Learn from one window; its mean loss in nats a token. DivergedError where it is NaN.
+
+        Rows behind those of the streams are read from a state of zeros, and not carried on.
+        """
         rate = learning_rate(self.config, index, self.total_steps)
         if self.config.vary_bptt:
             rate *= len(ids_TB) / self.config.bptt
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        streams = len(self.state[0][0])
         state = self._partly_forgotten(detach(self.state))
+        state = widen(state, ids_TB.shape[1] - streams)
         ids_TB, targets_TB = ids_TB.to(self.model.device), targets_TB.to(self.model.device)
         with products_in(self.dtype, self.model.device):
-            hidden_TBH, self.state = self._read(ids_TB, state)
+            hidden_TBH, state = self._read(ids_TB, state)
+        self.state = narrow(state, streams)
         dropped_TBH = self.model.drop_output(hidden_TBH)
         samples = softmax_samples(self.config, index, self.total_steps)
         loss = self.model.loss(dropped_TBH, targets_TB, self.dtype, samples)

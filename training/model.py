@@ -11,7 +11,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, embedding, log_softmax
+from torch.nn.functional import dropout, embedding, log_softmax, pad
 
 from training.cells import Layer, State, build_layer
 from training.config import ModelConfig
@@ -142,6 +142,16 @@ def detach(state: ModelState) -> ModelState:
 def forget(state: ModelState, keep_B: Tensor) -> ModelState:
     """Zero the state of the streams whose `keep` is 0; `keep` is float [B]."""
     return tuple(tuple(part * keep_B[:, None] for part in layer) for layer in state)
+
+
+def widen(state: ModelState, rows: int) -> ModelState:
+    """Add rows of zeros behind the streams."""
+    return tuple(tuple(pad(part, (0, 0, 0, rows)) for part in layer) for layer in state)
+
+
+def narrow(state: ModelState, streams: int) -> ModelState:
+    """Keep the rows of the streams only."""
+    return tuple(tuple(part[:streams] for part in layer) for layer in state)
 
 
 def flatten(state: ModelState) -> Sequence[Tensor]:

@@ -13,26 +13,21 @@ import torch
 from tqdm import tqdm
 
 from training import checkpoint
-from training.checkpoint import RunInfo
 from training.compiler import check_compiler
 from training.config import RunConfig
 from training.corpus import (
     Corpus,
-    Ids,
     Windows,
-    load_corpus,
-    open_tokens,
-    side_by_side,
-    token_file,
 )
 from training.devices import choose_device, prepare
 from training.distributed import Ranks, joined, local_rank
 from training.errors import DivergedError, RunError
+from training.intake import take_in, training_windows, validation_windows
 from training.logs import BOARD_FOLDER, Board, Log, check_board
-from training.loop import ALONE, Stepper, mean_loss
+from training.loop import Stepper, mean_loss
 from training.model import LanguageModel
 from training.report import write_report
-from training.resume import Progress, check_same_run, restore, save_progress
+from training.resume import Progress, restore, save_progress
 from training.start import Start, open_start
 
 
@@ -64,7 +59,7 @@ def train(
     prepare(device)
     begin = None if start is None else open_start(start, config)
     with joined(device) as ranks:
-        corpus = _load_corpus(recipe, config, data, out, ranks, begin, resume=resume, field=field)
+        corpus = take_in(recipe, config, data, out, ranks, begin, resume=resume, field=field)
         return _train(
             recipe, config, corpus, out, ranks, begin, resume=resume, tensorboard=tensorboard
         )
@@ -83,15 +78,13 @@ def _train(
 ) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
-    own = ranks.share(config.batch)
     torch.manual_seed(config.seed)
     model = LanguageModel(config).to(ranks.device)
     if begin is not None:
         model.load_state_dict(begin.weights)
     if not ranks.first:  # one start for all weights, and chances of one's own from there on
         torch.manual_seed(config.seed + ranks.rank)
-    seed = config.seed if config.vary_bptt else None
-    windows = Windows(side_by_side(corpus.train, config.batch)[:, own], config.bptt, seed)
+    windows = training_windows(corpus, config, ranks)
     valid = validation_windows(corpus.valid, config, ranks)
     stepper = Stepper(model, config, round(config.epochs * len(windows)) or 1, ranks)
     progress = Progress()
@@ -115,58 +108,6 @@ def _train(
         write_report(out, recipe, config.model_dump())
         print(f"best: valid perplexity {math.exp(progress.best_loss):.2f}, in {out}")
     return out
-
-
-def _load_corpus(
-    recipe: str,
-    config: RunConfig,
-    data: Path,
-    out: Path,
-    ranks: Ranks,
-    begin: Start | None,
-    *,
-    resume: bool,
-    field: str | None,
-) -> Corpus:
-    """The corpus, its ids in files of the run's folder; the first process makes them for all."""
-    ranks.share(config.batch)  # before any work
-    if ranks.first:
-        checkpoint.check_folder(out, resume=resume)
-        try:
-            corpus = load_corpus(
-                data,
-                config.text,
-                config.vocabulary,
-                tokenizer=begin.tokenizer if begin else None,
-                field=field,
-                tokens=out,
-            )
-        except OSError as error:
-            raise RunError(f"{out}: {error.strerror}") from error
-        began_with = begin.sha256 if begin else None
-        info = RunInfo(recipe, config, corpus.name, corpus.sha256, began_with)
-        if resume:
-            check_same_run(out, info)
-        else:
-            checkpoint.create_run(out, info, corpus.tokenizer)
-    ranks.wait()
-    if not ranks.first:
-        info, tokenizer = checkpoint.read_info(out), checkpoint.read_tokenizer(out)
-        train, valid = (open_tokens(token_file(out, split)) for split in ("train", "valid"))
-        corpus = Corpus(tokenizer, train, valid, info.corpus_name, info.corpus_sha256)
-    return corpus
-
-
-def validation_windows(ids: Ids, config: RunConfig, ranks: Ranks = ALONE) -> Windows:
-    """Windows over a validation text: as many streams as give each some length.
-
-    Each process has its share of them, or all where they cannot be shared evenly.
-    """
-    batch = max(1, min(config.batch, len(ids) // (4 * config.bptt)))
-    batch = max(1, batch // ranks.world) * ranks.world if batch >= ranks.world else batch
-    ids_NB = side_by_side(ids, batch)
-    own = ranks.share(batch) if batch >= ranks.world else slice(None)
-    return Windows(ids_NB[:, own], config.bptt)
 
 
 class _Training:
@@ -260,7 +201,12 @@ class _Training:
     def _tokens_per_s(self) -> float:
         config = self._stepper.config
         steps = self._progress.step - self._first_step
-        return steps * config.batch * config.bptt / (time.monotonic() - self._started_s)
+        return (
+            steps
+            * (config.batch + config.openings)
+            * config.bptt
+            / (time.monotonic() - self._started_s)
+        )
 
 
 def _describe(corpus: Corpus, stepper: Stepper) -> str:

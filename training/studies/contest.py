@@ -17,10 +17,10 @@ import torch
 from training.config import Cell, RunConfig
 from training.corpus import Ids, Windows, side_by_side
 from training.errors import DivergedError
+from training.intake import validation_windows
 from training.loop import Stepper, mean_loss
 from training.model import LanguageModel
 from training.studies.contest_text import Text
-from training.train import validation_windows
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from tests.unit.training.support import (
 from training.checkpoint import load_run, read_tensors
 from training.corpus import load_corpus
 from training.errors import CorpusError, DivergedError, RunError
+from training.intake import validation_windows
 from training.loop import mean_loss
-from training.train import train, validation_windows
+from training.train import train
 
 FIELDS = {
     *("step", "epoch", "train_loss", "valid_loss", "valid_perplexity"),
