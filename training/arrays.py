@@ -19,5 +19,7 @@ def array(tensor: torch.Tensor) -> Floats:
 
 @torch.no_grad()
 def fill(parameter: torch.Tensor, values: Floats) -> None:
-    """Put values into a parameter, in place; the shapes must agree."""
+    """Put values into a parameter, in place; ValueError where they have another shape."""
+    if parameter.shape != values.shape:
+        raise ValueError(f"weights of {values.shape}, not of {tuple(parameter.shape)}")
     parameter.copy_(torch.from_numpy(np.ascontiguousarray(values)))

@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 
 from models.bundle import Bundle
-from models.cells import CELLS
+from models.errors import GraphError
 from models.weights import GraphWeights, LayerWeights, read_layer
 from training.arrays import fill
 from training.cells import Layer
@@ -31,17 +31,25 @@ def model_of(bundle: Bundle) -> LanguageModel:
     if shape.cell not in get_args(Cell):
         raise ConfigError(f"the cell {shape.cell!r} cannot be trained")
     model = LanguageModel(check_model_config(shape.model_dump()))
+    try:
+        _fill_model(model, bundle)
+    except ValueError as error:
+        raise GraphError(f"the graphs disagree with the manifest: {error}") from error
+    return model.eval()
+
+
+def _fill_model(model: LanguageModel, bundle: Bundle) -> None:
     recurrent, head = (GraphWeights(graph) for graph in bundle.graphs())
     fill(model.embedding, recurrent["embedding"])
     for number, layer in enumerate(model.layers):
-        _fill_layer(layer, read_layer(recurrent, CELLS[shape.cell], number, shape.hidden))
+        weights = read_layer(recurrent, layer.kind, number, model.config.hidden)
+        _fill_layer(layer, weights)
     if model.projection is not None:
         fill(model.projection.weight, head["projection"].T)
         fill(model.projection.bias, head["projection_bias"])
     if model.output is not None:
         fill(model.output, head["output"].T)
     fill(model.output_bias, head["output_bias"])
-    return model.eval()
 
 
 def _fill_layer(layer: Layer, weights: LayerWeights) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from models.errors import GraphError
 from tests.unit.training.exporting import export, scores
 from tests.unit.training.support import fresh_model
 from training.config import CELLS
@@ -81,4 +82,15 @@ def test_an_unknown_cell_cannot_be_trained(tmp_path: Path) -> None:
     manifest = bundle.manifest.model_copy(update={"architecture": shape})
 
     with pytest.raises(ConfigError, match="'sru' cannot be trained"):
+        model_of(replace(bundle, manifest=manifest))
+
+
+@pytest.mark.parametrize("change", [{"hidden": 5}, {"embedding": 1}, {"vocabulary": 10}])
+def test_graphs_of_another_shape_are_refused(change: dict[str, int], tmp_path: Path) -> None:
+    """What a bundle's manifest says of its embedding, no other check can know."""
+    bundle = export(fresh_model(), tmp_path)
+    shape = bundle.manifest.architecture.model_copy(update=change)
+    manifest = bundle.manifest.model_copy(update={"architecture": shape})
+
+    with pytest.raises(GraphError, match="the graphs disagree with the manifest"):
         model_of(replace(bundle, manifest=manifest))
