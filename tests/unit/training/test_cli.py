@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -119,3 +120,24 @@ def test_the_module_is_a_program() -> None:
 
     offered = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("    ")}
     assert {"train", "evaluate", "export", "import-keras", "random"} <= offered
+
+
+@pytest.mark.parametrize(("world", "ends"), [("1", ["gone"]), ("2", [])])
+def test_one_of_several_processes_leaves_at_once(
+    world: str, ends: list[str], corpus: Path, tmp_path: Path
+) -> None:
+    """With its output written and its status, but without what else runs as an interpreter ends."""
+    code = "import atexit, runpy, sys; atexit.register(print, 'gone')\n"
+    code += f"sys.argv[1:] = ['data', 'report', {str(corpus)!r}]\n"
+    code += "runpy.run_module('training', run_name='__main__')"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"WORLD_SIZE": world},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "tokens" in done.stdout
+    assert ends == [line for line in done.stdout.splitlines() if line == "gone"]
