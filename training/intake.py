@@ -36,8 +36,10 @@ def take_in(
     *,
     resume: bool,
     field: str | None,
-) -> Corpus:
-    """The corpus, its ids in files of the run's folder; the first process makes them for all.
+) -> tuple[Corpus, Windows]:
+    """The corpus, and this process' windows over it.
+
+    Its ids lie in files of the run's folder, which the first process makes for all.
 
     Raises CorpusError, ConfigError where the streams cannot be shared, RunError where the folder
     holds another run or cannot be written.
@@ -56,7 +58,8 @@ def take_in(
             )
         except OSError as error:
             raise RunError(f"{out}: {error.strerror}") from error
-        training_windows(corpus, config, ranks)  # what it lacks is said before a run is begun
+        # Before a run is begun, so that none is where the corpus lacks something.
+        windows = _training_windows(corpus, config, ranks)
         began_with = begin.sha256 if begin else None
         info = RunInfo(recipe, config, corpus.name, corpus.sha256, began_with)
         if resume:
@@ -68,10 +71,11 @@ def take_in(
         info, tokenizer = checkpoint.read_info(out), checkpoint.read_tokenizer(out)
         train, valid = (open_tokens(token_file(out, split)) for split in ("train", "valid"))
         corpus = Corpus(tokenizer, train, valid, info.corpus_name, info.corpus_sha256)
-    return corpus
+        windows = _training_windows(corpus, config, ranks)
+    return corpus, windows
 
 
-def training_windows(corpus: Corpus, config: RunConfig, ranks: Ranks) -> Windows:
+def _training_windows(corpus: Corpus, config: RunConfig, ranks: Ranks) -> Windows:
     """Windows over this process' streams of the training text; CorpusError where it is too short.
 
     Behind the streams stand beginnings of documents, where the configuration asks for them.

@@ -22,7 +22,7 @@ from training.corpus import (
 from training.devices import choose_device, prepare
 from training.distributed import Ranks, joined, local_rank
 from training.errors import DivergedError, RunError
-from training.intake import take_in, training_windows, validation_windows
+from training.intake import take_in, validation_windows
 from training.logs import BOARD_FOLDER, Board, Log, check_board
 from training.loop import Stepper, mean_loss
 from training.model import LanguageModel
@@ -59,9 +59,19 @@ def train(
     prepare(device)
     begin = None if start is None else open_start(start, config)
     with joined(device) as ranks:
-        corpus = take_in(recipe, config, data, out, ranks, begin, resume=resume, field=field)
+        corpus, windows = take_in(
+            recipe, config, data, out, ranks, begin, resume=resume, field=field
+        )
         return _train(
-            recipe, config, corpus, out, ranks, begin, resume=resume, tensorboard=tensorboard
+            recipe,
+            config,
+            corpus,
+            windows,
+            out,
+            ranks,
+            begin,
+            resume=resume,
+            tensorboard=tensorboard,
         )
 
 
@@ -69,6 +79,7 @@ def _train(
     recipe: str,
     config: RunConfig,
     corpus: Corpus,
+    windows: Windows,
     out: Path,
     ranks: Ranks,
     begin: Start | None,
@@ -84,7 +95,6 @@ def _train(
         model.load_state_dict(begin.weights)
     if not ranks.first:  # one start for all weights, and chances of one's own from there on
         torch.manual_seed(config.seed + ranks.rank)
-    windows = training_windows(corpus, config, ranks)
     valid = validation_windows(corpus.valid, config, ranks)
     stepper = Stepper(model, config, round(config.epochs * len(windows)) or 1, ranks)
     progress = Progress()
