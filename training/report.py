@@ -13,6 +13,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 CURVES_FILE, REPORT_FILE = "curves.png", "report.md"
 
@@ -40,11 +41,20 @@ Best: validation perplexity {best["valid_perplexity"]:.2f} at step {best["step"]
 |---|---|
 {settings}"""
     (run / REPORT_FILE).write_text(text, encoding="utf-8")
-    _draw(log).savefig(run / CURVES_FILE, metadata={"Software": None})
+    whole_from = config["epochs"] * (1 - config["softmax_whole"]) if _mixes(config) else None
+    _draw(log, whole_from).savefig(run / CURVES_FILE, metadata={"Software": None})
 
 
-def _draw(log: list[Line]) -> Figure:
-    """Perplexities on a logarithmic axis above the learning rate."""
+def _mixes(config: dict[str, Any]) -> bool:
+    """Whether the run goes over from a sampled softmax to the whole one."""
+    return bool(config.get("softmax_samples") and config.get("softmax_whole"))
+
+
+def _draw(log: list[Line], whole_from: float | None) -> Figure:
+    """Perplexities on a logarithmic axis above the learning rate.
+
+    A sampled softmax makes training look better than it is, up to the epoch `whole_from`.
+    """
     figure = Figure(figsize=(7, 6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
@@ -52,7 +62,11 @@ def _draw(log: list[Line]) -> Figure:
     above.plot(epochs, [line["valid_perplexity"] for line in log], "o-", label="validation")
     trained = [math.exp(line["train_loss"]) for line in log]
     above.plot(epochs, trained, ".--", label="training (running mean, with dropout)")
+    if whole_from is not None:
+        above.axvline(whole_from, color="tab:gray", linestyle=":", label="whole softmax from here")
     above.set_yscale("log")
+    above.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))  # 25, not 2.5 x 10^1
+    above.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     above.set_ylabel("perplexity")
     above.legend()
     below.plot(epochs, [line["learning_rate"] for line in log], color="tab:gray")

@@ -22,6 +22,17 @@ def test_a_run_ends_with_a_report(tmp_path: Path) -> None:
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_curves_show_where_the_whole_softmax_begins(tmp_path: Path) -> None:
+    """A run that goes over to it draws a line more than the same run would without."""
+    config = run_config(softmax_samples=5, softmax_whole=0.25)
+    run = train("mine", config, write_corpus(tmp_path / "corpus"), tmp_path / "run")
+    drawn = (run / "curves.png").read_bytes()
+
+    write_report(run, "mine", config.model_dump() | {"softmax_whole": 0.0})
+
+    assert drawn != (run / "curves.png").read_bytes()
+
+
 def test_a_run_without_a_validation_has_nothing_to_report(tmp_path: Path) -> None:
     """No log line, no report."""
     for name in ("log.jsonl", "speed.jsonl"):
